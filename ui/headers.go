@@ -27,7 +27,7 @@ func newHeaders(origins []string) (headers, error) {
 // that browsers grant to a page by default, and the credential features.
 const permissions = "publickey-credentials-get=(self), publickey-credentials-create=(self), otp-credentials=(self), " +
 	"clipboard-write=(self), identity-credentials-get=(), clipboard-read=(), camera=(), microphone=(), geolocation=(), " +
-	"display-capture=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), midi=(), accelerometer=(), gyroscope=(), " +
+	"display-capture=(), payment=(), usb=(), serial=(), hid=(), midi=(), accelerometer=(), gyroscope=(), " +
 	"magnetometer=(), fullscreen=(), autoplay=(), picture-in-picture=(), screen-wake-lock=(), xr-spatial-tracking=(), " +
 	"browsing-topics=()"
 
