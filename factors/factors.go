@@ -1,0 +1,81 @@
+// Package factors says what all factors have in common: the products, the proof that each of
+// them gives, and the ways in which a proof can fail. Each product has a package of its own
+// below this one; none of them knows sessions, storage or HTTP.
+package factors
+
+import (
+	"errors"
+	"time"
+)
+
+// Product is a way to prove who one is.
+type Product string
+
+// The products.
+const (
+	Password     Product = "password"
+	MagicLink    Product = "magic_link"
+	EmailOTP     Product = "email_otp"
+	SMSOTP       Product = "sms_otp"
+	WhatsAppOTP  Product = "whatsapp_otp"
+	OAuth        Product = "oauth"
+	TOTP         Product = "totp"
+	RecoveryCode Product = "recovery_code"
+	WebAuthn     Product = "webauthn"
+	CryptoWallet Product = "crypto_wallet"
+)
+
+// MayStart tells whether a product may start a session. TOTP and recovery codes never do, nor
+// does anything unknown.
+func (p Product) MayStart() bool {
+	switch p {
+	case Password, MagicLink, EmailOTP, SMSOTP, WhatsAppOTP, OAuth, WebAuthn, CryptoWallet:
+		return true
+	}
+	return false
+}
+
+var (
+	// ErrMalformed means that what was presented has not even the form of a secret. It is
+	// no guess and spends nothing.
+	ErrMalformed = errors.New("malformed")
+	// ErrIncorrect means that the secret is wrong.
+	ErrIncorrect = errors.New("incorrect")
+	// ErrExpired means that the challenge is too old.
+	ErrExpired = errors.New("expired")
+	// ErrUsed means that the secret was right once and has been used.
+	ErrUsed = errors.New("used already")
+)
+
+// Proof says that a user proved a credential at a time. The zero Proof proves nothing. Fields
+// that do not belong to the product are empty.
+type Proof struct {
+	Product Product
+	// Variant is the configured name of an OAuth provider, or the chain of a wallet.
+	Variant string
+	// UserID and CredentialID say whose credential was proven, and which.
+	UserID, CredentialID string
+	AuthenticatedAt      time.Time
+	// ForRule names the one rule that the proof was made for; empty for an ordinary proof.
+	ForRule string
+
+	EmailAddress string
+	PhoneNumber  string
+
+	// ProviderType is google, github, microsoft, apple or oidc.
+	ProviderType    string
+	ProviderSubject string
+	EmailID         string
+
+	UserVerified   bool
+	Discoverable   bool
+	BackupEligible bool
+	// Attachment is platform or cross-platform.
+	Attachment string
+	AAGUID     string
+	Domain     string
+	UserAgent  string
+
+	WalletAddress string
+	WalletType    string
+}

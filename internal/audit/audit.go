@@ -1,0 +1,48 @@
+// Package audit names the events that an operator must be able to trace: who proved what,
+// who changed which factor, who was locked. Events carry ids, never secrets.
+package audit
+
+import "time"
+
+// Kind says what happened. The values are stable; operators filter on them.
+type Kind string
+
+// The kinds of events.
+const (
+	FactorProven     Kind = "factor_proven"
+	FactorRefused    Kind = "factor_refused"
+	FactorAdded      Kind = "factor_added"
+	FactorRemoved    Kind = "factor_removed"
+	SessionStarted   Kind = "session_started"
+	SessionUpgraded  Kind = "session_upgraded"
+	SessionRevoked   Kind = "session_revoked"
+	AccountCreated   Kind = "account_created"
+	AccountLocked    Kind = "account_locked"
+	AccountUnlocked  Kind = "account_unlocked"
+	AccountDeleted   Kind = "account_deleted"
+	AttemptsLocked   Kind = "attempts_locked"
+	PasswordChanged  Kind = "password_changed"
+	PasswordReset    Kind = "password_reset"
+	InvitationIssued Kind = "invitation_issued"
+)
+
+// Event is one thing that happened. Fields that do not apply are empty.
+type Event struct {
+	Kind      Kind
+	Time      time.Time
+	UserID    string
+	SessionID string
+	// Factor is the product, such as "totp"; CredentialID the credential of the user.
+	Factor       string
+	CredentialID string
+	// Reason is a stable snake_case word for a refusal.
+	Reason    string
+	IPAddress string
+	// ByAdmin is set for what an administrator did.
+	ByAdmin bool
+}
+
+// Recorder keeps events. Record must not block for long and must not fail the caller.
+type Recorder interface {
+	Record(Event)
+}

@@ -1,0 +1,263 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Load reads a policy. name is the file's name for messages. The error is a *LoadError that
+// lists every mistake found; then there is no policy.
+func Load(name string, data []byte) (*Policy, error) {
+	l := &loader{problems: problems{file: name}, named: make(map[string]*node), done: make(map[string]*Requirement)}
+	root, problem := parseYAML(data)
+	if problem != nil {
+		l.report(*problem)
+		return nil, l.err()
+	}
+	p := l.policy(root)
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	p.index = newIndex(p.rules)
+	l.unreachable(p)
+	return p, l.err()
+}
+
+// loader turns nodes into a policy and collects what is wrong.
+type loader struct {
+	problems
+	named map[string]*node        // bodies of named requirements
+	done  map[string]*Requirement // finished ones
+	open  []string                // those being read, to find circles
+	rules []*node                 // names of the rules, for messages
+}
+
+var topKeys = []string{"version", "requirements", "rules", "default"}
+
+func (l *loader) policy(root *node) *Policy {
+	if root.kind != mapNode {
+		l.add(root, "expected a policy: version, requirements, rules, default")
+		return nil
+	}
+	top := l.fields(root, topKeys...)
+	p := &Policy{requirements: make(map[string]*Requirement)}
+	if v := top["version"]; v == nil {
+		l.add(root, "version is missing; write “version: 1”")
+	} else if v.tag != "!!int" || v.text != "1" {
+		l.add(v, "version must be 1")
+	}
+	l.requirements(top["requirements"], p)
+	l.readRules(top["rules"], p)
+	d := top["default"]
+	if d == nil {
+		l.add(root, "default is missing; it says what happens when no rule matches, for example “default: {require: signed_in}”")
+		return p
+	}
+	p.fallback = rule{name: "default", line: d.line}
+	l.outcome(d, l.fields(d, "allow", "deny", "require"), &p.fallback)
+	return p
+}
+
+func (l *loader) requirements(n *node, p *Policy) {
+	if n == nil {
+		return
+	}
+	if n.kind != mapNode || len(n.items) == 0 {
+		l.add(n, "requirements must name at least one requirement")
+		return
+	}
+	l.pairs(n, func(key, value *node) {
+		if _, factor := parseFactorName(key.text); factor || builtins[key.text] != nil {
+			l.add(key, "%q is the name of a factor or a built-in and cannot be given another meaning", key.text)
+			return
+		}
+		if !plainName(key.text) {
+			l.add(key, "a requirement's name has letters, digits, “_”, “-” and spaces")
+			return
+		}
+		l.named[key.text] = value
+	})
+	for name := range l.named {
+		p.requirements[name] = l.resolve(name)
+	}
+}
+
+func plainName(s string) bool {
+	return s != "" && len(s) <= 100 && strings.Trim(s, " ") == s &&
+		strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == ':' || r == '"' || r == 0x7f }) < 0
+}
+
+// resolve reads a named requirement once, wherever it is first used.
+func (l *loader) resolve(name string) *Requirement {
+	if r, ok := l.done[name]; ok {
+		return r
+	}
+	body := l.named[name]
+	if slices.Contains(l.open, name) {
+		l.add(body, "requirement %q refers to itself (%s)", name, strings.Join(append(l.open, name), " → "))
+		return nil
+	}
+	l.open = append(l.open, name)
+	r := l.requirement(body)
+	l.open = l.open[:len(l.open)-1]
+	l.done[name] = r
+	return r
+}
+
+func (l *loader) readRules(n *node, p *Policy) {
+	if n == nil {
+		return
+	}
+	if n.kind != listNode || len(n.items) == 0 {
+		l.add(n, "rules must be a list of at least one rule")
+		return
+	}
+	seen := make(map[string]int)
+	for _, item := range n.items {
+		if item.kind != mapNode {
+			l.add(item, "a rule is a map with name, match, and one of allow, deny, require")
+			continue
+		}
+		f := l.fields(item, "name", "match", "allow", "deny", "require")
+		r := &rule{line: item.line}
+		name := f["name"]
+		switch {
+		case name == nil:
+			l.add(item, "the rule has no name; every rule needs one of its own")
+		case name.kind != scalarNode || name.text == "" || name.tag == "!!null" || len(name.text) > 200:
+			l.add(name, "a rule's name is a text of 1 to 200 characters")
+		case name.text == "default":
+			l.add(name, "no rule can be named “default”: that is how the default reports itself")
+		case seen[name.text] != 0:
+			l.add(name, "the name %q is taken by the rule on line %d", name.text, seen[name.text])
+		default:
+			seen[name.text], r.name, r.line = name.line, name.text, name.line
+		}
+		l.outcome(item, f, r)
+		r.match.exact = r.outcome == Allow
+		if f["match"] != nil {
+			l.match(f["match"], &r.match)
+		}
+		p.rules = append(p.rules, r)
+		l.rules = append(l.rules, item)
+	}
+}
+
+// outcome reads exactly one of allow, deny, require.
+func (l *loader) outcome(n *node, f map[string]*node, r *rule) {
+	count := 0
+	for _, key := range []string{"allow", "deny", "require"} {
+		value := f[key]
+		if value == nil {
+			continue
+		}
+		count++
+		if key == "require" {
+			r.outcome, r.required = StepUp, l.requirement(value)
+			continue
+		}
+		if value.tag != "!!bool" || !isTrue(value.text) {
+			l.add(value, "%s can only be true; leave it out otherwise", key)
+		}
+		if key == "allow" {
+			r.outcome = Allow
+		}
+	}
+	if count != 1 {
+		l.add(n, "expected exactly one of “allow: true”, “deny: true”, “require: …”, found %d", count)
+	}
+}
+
+func isTrue(s string) bool { return strings.EqualFold(s, "true") }
+
+// pairs calls f for each entry of a map. Repeated keys are mistakes.
+func (l *loader) pairs(n *node, f func(key, value *node)) {
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(n.items); i += 2 {
+		key := n.items[i]
+		if key.kind != scalarNode {
+			l.add(key, "expected a name")
+			continue
+		}
+		if line := seen[key.text]; line != 0 {
+			l.add(key, "%q was given on line %d already", key.text, line)
+			continue
+		}
+		seen[key.text] = key.line
+		f(key, n.items[i+1])
+	}
+}
+
+// fields reads a map whose keys are known.
+func (l *loader) fields(n *node, known ...string) map[string]*node {
+	out := make(map[string]*node)
+	if n.kind != mapNode {
+		l.add(n, "expected a map with %s", choices(known))
+		return out
+	}
+	l.pairs(n, func(key, value *node) {
+		if !slices.Contains(known, key.text) {
+			l.add(key, "unknown key %q; expected %s", key.text, choices(known))
+			return
+		}
+		out[key.text] = value
+	})
+	return out
+}
+
+// texts reads one text or a list of texts.
+func (l *loader) texts(n *node) []*node {
+	if n.kind == scalarNode {
+		return l.checkText([]*node{n})
+	}
+	if n.kind != listNode || len(n.items) == 0 {
+		l.add(n, "expected a text or a list of at least one")
+		return nil
+	}
+	return l.checkText(n.items)
+}
+
+func (l *loader) checkText(list []*node) []*node {
+	var out []*node
+	for _, n := range list {
+		if n.kind != scalarNode || n.text == "" || n.tag == "!!null" {
+			l.add(n, "expected a text")
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// duration reads a span of time as Go writes it, with "d" for days.
+func (l *loader) duration(n *node) time.Duration {
+	d, ok := parseDuration(n.text)
+	if n.kind != scalarNode || !ok {
+		l.add(n, "expected a duration such as 90s, 5m, 12h or 30d")
+		return 0
+	}
+	if d < time.Second {
+		l.add(n, "max_age must be at least 1s")
+		return 0
+	}
+	return d
+}
+
+func parseDuration(s string) (time.Duration, bool) {
+	if days, rest, ok := strings.Cut(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, false
+		}
+		d := time.Duration(n) * 24 * time.Hour
+		if rest == "" {
+			return d, true
+		}
+		more, err := time.ParseDuration(rest)
+		return d + more, err == nil && more >= 0
+	}
+	d, err := time.ParseDuration(s)
+	return d, err == nil && d >= 0
+}

@@ -1,0 +1,247 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+type requirementKind uint8
+
+const (
+	kindNever requirementKind = iota // the zero Requirement is met by nobody
+	kindSignedIn
+	kindFactor
+	kindAll
+	kindAny
+	kindCount
+)
+
+// Requirement is what a session must have proven. It is immutable. The zero value is met by
+// nobody.
+type Requirement struct {
+	kind     requirementKind
+	children []*Requirement
+	factor   factorSpec
+	count    int
+	// maxAge holds for everything below; 0 means that age does not matter.
+	maxAge time.Duration
+	// label is the name of a built-in, which stands for the whole.
+	label string
+}
+
+// factorSpec is one factor with what else is asked of it.
+type factorSpec struct {
+	name, variant string
+	userVerified  bool
+	attachment    string
+	aaguid        []string
+	// noRecovery refuses recovery codes in place of totp.
+	noRecovery bool
+	// deviceBound asks for a credential that cannot be backed up. Only aal3 does.
+	deviceBound bool
+}
+
+func anyOf(rs ...*Requirement) *Requirement { return &Requirement{kind: kindAny, children: rs} }
+func allOf(rs ...*Requirement) *Requirement { return &Requirement{kind: kindAll, children: rs} }
+func one(s factorSpec) *Requirement         { return &Requirement{kind: kindFactor, factor: s} }
+
+// The built-in requirements. aal2 and aal3 follow NIST SP 800-63B-4, sections 2.2 and 2.3.
+var (
+	signedIn = &Requirement{kind: kindSignedIn, label: "signed_in"}
+	mfa      = &Requirement{kind: kindCount, count: 2, label: "mfa"}
+	phishing = &Requirement{kind: kindFactor, factor: factorSpec{name: "webauthn"}, label: "phishing_resistant"}
+	aal2     = labelled("aal2", 24*time.Hour, anyOf(
+		one(factorSpec{name: "webauthn", userVerified: true}),
+		allOf(one(factorSpec{name: "password"}), anyOf(
+			one(factorSpec{name: "totp"}), one(factorSpec{name: "sms_otp"}), one(factorSpec{name: "webauthn"})))))
+	aal3 = labelled("aal3", 12*time.Hour, anyOf(
+		one(factorSpec{name: "webauthn", userVerified: true, deviceBound: true}),
+		allOf(one(factorSpec{name: "password"}), one(factorSpec{name: "webauthn", deviceBound: true}))))
+
+	builtins = map[string]*Requirement{
+		"signed_in": signedIn, "mfa": mfa, "phishing_resistant": phishing, "aal2": aal2, "aal3": aal3,
+	}
+)
+
+func labelled(name string, maxAge time.Duration, r *Requirement) *Requirement {
+	r.label, r.maxAge = name, maxAge
+	return r
+}
+
+// SignedIn is the requirement that any valid session meets.
+func SignedIn() *Requirement { return signedIn }
+
+// Both is the requirement that meets a and b; either may be nil.
+func Both(a, b *Requirement) *Requirement {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return allOf(a, b)
+}
+
+// tighter is the smaller of two ages, where 0 stands for no limit.
+func tighter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// fresh judges an age in whole milliseconds. A proof from the future is not fresh.
+func fresh(at, now time.Time, maxAge time.Duration) bool {
+	age := now.UnixMilli() - at.UnixMilli()
+	return age >= 0 && (maxAge == 0 || age <= maxAge.Milliseconds())
+}
+
+// Met tells whether the factors meet the requirement at a time. An empty list meets nothing.
+func (r *Requirement) Met(fs []Factor, now time.Time) bool {
+	return r != nil && r.satisfied(fs, now, 0)
+}
+
+func (r *Requirement) satisfied(fs []Factor, now time.Time, outer time.Duration) bool {
+	age := tighter(r.maxAge, outer)
+	switch r.kind {
+	case kindSignedIn:
+		for i := range fs {
+			if fresh(fs[i].At, now, age) {
+				return true
+			}
+		}
+	case kindFactor:
+		for i := range fs {
+			if r.factor.accepts(&fs[i]) && fresh(fs[i].At, now, age) {
+				return true
+			}
+		}
+	case kindAll:
+		for _, c := range r.children {
+			if !c.satisfied(fs, now, age) {
+				return false
+			}
+		}
+		return len(r.children) > 0
+	case kindAny:
+		for _, c := range r.children {
+			if c.satisfied(fs, now, age) {
+				return true
+			}
+		}
+	case kindCount:
+		return proven(fs, now, age).size(r.count) >= r.count
+	}
+	return false
+}
+
+// proven is the set of categories that are fresh.
+func proven(fs []Factor, now time.Time, age time.Duration) categorySet {
+	var set categorySet
+	for i := range fs {
+		if fresh(fs[i].At, now, age) && fs[i].ForRule == "" {
+			set |= setOf(CategoryOf(fs[i].Name))
+		}
+	}
+	return set
+}
+
+// size is how many of the wanted factors a set gives: one factor needs no combination.
+func (s categorySet) size(wanted int) int {
+	if wanted == 1 && s != 0 {
+		return 1
+	}
+	return s.combined()
+}
+
+// accepts tells whether a proven factor is the one that is asked for, its age apart.
+func (s *factorSpec) accepts(f *Factor) bool {
+	if f.ForRule != "" {
+		return false
+	}
+	switch s.name {
+	case "passkey":
+		if f.Name != "webauthn" || !f.Discoverable || !f.UserVerified {
+			return false
+		}
+	case "totp":
+		if f.Name != "totp" && (f.Name != "recovery_code" || s.noRecovery) {
+			return false
+		}
+	default:
+		if f.Name != s.name {
+			return false
+		}
+	}
+	switch {
+	case s.variant != "" && f.Variant != s.variant,
+		s.userVerified && !f.UserVerified,
+		s.attachment != "" && f.Attachment != s.attachment,
+		s.deviceBound && f.BackupEligible,
+		len(s.aaguid) > 0 && !slices.ContainsFunc(s.aaguid, func(a string) bool { return strings.EqualFold(a, f.AAGUID) }):
+		return false
+	}
+	return true
+}
+
+// display is the factor as rules name it.
+func (s *factorSpec) display() string {
+	if s.variant != "" {
+		return s.name + ":" + s.variant
+	}
+	return s.name
+}
+
+// MaxAge is the smallest age that the requirement asks for anywhere; 0 when it asks for none.
+func (r *Requirement) MaxAge() time.Duration {
+	if r == nil {
+		return 0
+	}
+	age := r.maxAge
+	for _, c := range r.children {
+		age = tighter(age, c.MaxAge())
+	}
+	return age
+}
+
+// ACRValues are the acr_values of RFC 9470 that stand for the requirement, most wanted first.
+func (r *Requirement) ACRValues() []string {
+	if r == nil {
+		return nil
+	}
+	if r.label != "" {
+		return []string{acrOf(r.label)}
+	}
+	var out []string
+	for _, name := range r.factorNames(nil) {
+		out = append(out, "urn:stepgate:factor:"+name)
+	}
+	if r.kind == kindCount {
+		out = append(out, acrOf("mfa"))
+	}
+	if len(out) == 0 {
+		out = append(out, acrOf("signed_in"))
+	}
+	return out
+}
+
+func acrOf(label string) string {
+	switch label {
+	case "phishing_resistant":
+		return "phr" // OpenID Connect EAP ACR Values 1.0
+	case "signed_in":
+		return "urn:stepgate:aal1"
+	}
+	return "urn:stepgate:" + label
+}
+
+func (r *Requirement) factorNames(out []string) []string {
+	if r.kind == kindFactor && !slices.Contains(out, r.factor.display()) {
+		out = append(out, r.factor.display())
+	}
+	for _, c := range r.children {
+		out = c.factorNames(out)
+	}
+	return out
+}
