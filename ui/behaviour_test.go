@@ -156,6 +156,16 @@ func TestScriptsInABrowser(t *testing.T) {
 			again = err == nil && v
 		}
 	})
+	t.Run("on to the identity provider", func(t *testing.T) {
+		p := newPages(t, Options{})
+		mux.HandleFunc("GET /leave-us", func(w http.ResponseWriter, _ *http.Request) {
+			if err := p.Render(w, 200, Leave{Label: "Google", URL: origin + "/signed-out", Cancel: "/"}); err != nil {
+				t.Error(err)
+			}
+		})
+		open(t, "leave-us")
+		do(t, ctx, landed)
+	})
 	t.Run("passkeys", func(t *testing.T) {
 		open(t, "signed-out")
 		virtualKey(t, ctx)

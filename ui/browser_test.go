@@ -147,6 +147,9 @@ func TestPagesInABrowser(t *testing.T) {
 	}
 	only := os.Getenv("STEPGATE_UI_ONLY")
 	for _, s := range samples() {
+		if s.name == "leave" { // goes elsewhere at once; TestScriptsInABrowser follows it
+			continue
+		}
 		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
 			continue
 		}

@@ -11,27 +11,30 @@ import (
 
 // funcs are the functions of the templates.
 var funcs = template.FuncMap{
-	"args":     args,
-	"icon":     icon,
-	"problem":  problem,
-	"problems": problems,
-	"form":     form,
-	"local":    localURL,
-	"qr":       qrCode,
-	"otpauth":  otpauth,
-	"weblink":  weblink,
-	"duration": duration,
-	"date":     date,
-	"size":     bytesText,
-	"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"ago":      func(v view, t time.Time) string { return v.ago(t) },
-	"left":     func(v view, t time.Time) string { return duration(t.Sub(v.now)) },
-	"seconds":  func(v view, t time.Time) int { return max(0, int(t.Sub(v.now)/time.Second)) },
-	"lines":    func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") },
-	"join":     func(s []string) string { return strings.Join(s, ", ") },
-	"noun":     func(factor string) string { return methods[factor].Noun },
-	"picture":  func(factor string) string { return methods[factor].Icon },
-	"factor":   func(f string) Method { return Method{Factor: f} },
+	"args":             args,
+	"icon":             icon,
+	"problem":          problem,
+	"problems":         problems,
+	"problemsAtFields": func(v view) bool { return len(problems(v)) < len(form(v.M).Problems) },
+	"nb":               together,
+	"form":             form,
+	"local":            localURL,
+	"qr":               qrCode,
+	"otpauth":          otpauth,
+	"weblink":          weblink,
+	"outside":          outside,
+	"duration":         duration,
+	"date":             date,
+	"size":             bytesText,
+	"iso":              func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"ago":              func(v view, t time.Time) string { return v.ago(t) },
+	"left":             func(v view, t time.Time) string { return duration(t.Sub(v.now)) },
+	"seconds":          func(v view, t time.Time) int { return max(0, int(t.Sub(v.now)/time.Second)) },
+	"lines":            func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") },
+	"join":             func(s []string) string { return strings.Join(s, ", ") },
+	"noun":             func(factor string) string { return methods[factor].Noun },
+	"picture":          func(factor string) string { return methods[factor].Icon },
+	"factor":           func(f string) Method { return Method{Factor: f} },
 }
 
 // args makes a map of the pairs, so that a shared template takes several values.
@@ -59,8 +62,9 @@ func form(m Page) Common {
 }
 
 // problem is the text for one field, "" when it is fine.
-func problem(m Page, field string) string {
-	for _, p := range form(m).Problems {
+func problem(v view, field string) string {
+	v.fields[field] = true
+	for _, p := range form(v.M).Problems {
 		if p.Field == field {
 			return p.Text
 		}
@@ -68,8 +72,22 @@ func problem(m Page, field string) string {
 	return ""
 }
 
-// problems are all problems of the page.
-func problems(m Page) []Problem { return form(m).Problems }
+// problems are those that stand at no field of the page.
+func problems(v view) []Problem {
+	var out []Problem
+	for _, p := range form(v.M).Problems {
+		if !v.fields[p.Field] {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// together keeps "e-mail" on one line: browsers break at its hyphen.
+func together(s string) template.HTML {
+	//nolint:gosec // G203: escaped first, then a constant element is put around a constant word
+	return template.HTML(strings.NewReplacer("e-mail", `<span class="nb">e-mail</span>`, "E-mail", `<span class="nb">E-mail</span>`).Replace(template.HTMLEscapeString(s)))
+}
 
 // otpauth passes an otpauth URI of a TOTP key; html/template knows no such
 // scheme. Anything else becomes empty.
@@ -80,6 +98,14 @@ func otpauth(u string) template.URL {
 	}
 	//nolint:gosec // G203: scheme and host are checked above, the rest is escaped again
 	return template.URL(p.String())
+}
+
+// outside is weblink for a link that the page cannot do without.
+func outside(u string) (string, error) {
+	if l := weblink(u); l != "" {
+		return l, nil
+	}
+	return "", errors.New("ui: the address to go on to is no web address")
 }
 
 // weblink returns u when it is an absolute http or https address, else "".

@@ -12,8 +12,9 @@ import "time"
 //	POST PathTOTP           action=start | remove
 //	POST PathRecoveryCodes  action=new
 //	GET  PathPasskeys/new?type=platform | cross-platform     the page AddPasskey
-//	POST PathPasskeys       action=rename id name | action=remove id
+//	POST PathPasskeys       action=rename id passkey_name | action=remove id
 //	POST PathConnections    action=connect provider | action=remove id
+//	GET  PathWallets/new    the page AddWallet
 //	POST PathWallets        action=remove id
 //	POST PathDevices        action=remove id
 //	POST PathSessions       action=revoke session_id | action=revoke_others

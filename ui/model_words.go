@@ -194,3 +194,19 @@ func upper(s string) string {
 	}
 	return string(s[0]-'a'+'A') + s[1:]
 }
+
+// Noun is what was sent.
+func (m SignInCode) Noun() string {
+	if m.Link {
+		return "link"
+	}
+	return "code"
+}
+
+// Noun is what was sent.
+func (m Challenge) Noun() string {
+	if m.Method.Factor == "magic_link" {
+		return "link"
+	}
+	return "code"
+}

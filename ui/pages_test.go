@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,27 @@ func TestProblemsReachTheTitle(t *testing.T) {
 			t.Errorf("title %q", text(n))
 		}
 	})
+}
+
+// A problem stands at its field when the page has that field, and above the
+// form otherwise: never twice, never nowhere.
+func TestProblemsStandOnce(t *testing.T) {
+	p := newPages(t, Options{})
+	for _, s := range samples() {
+		v := reflect.New(reflect.TypeOf(s.page)).Elem()
+		v.Set(reflect.ValueOf(s.page))
+		f := v.FieldByName("Common")
+		if !f.IsValid() {
+			continue
+		}
+		for _, field := range []string{"", "code", "email", "password", "name", "saved", "phone_number", "no_such_field"} {
+			f.Set(reflect.ValueOf(Common{Problems: []Problem{{field, "The unmistakable problem."}}}))
+			_, doc := render(t, p, s.status, v.Interface().(Page))
+			if n := strings.Count(text(doc), "The unmistakable problem."); n != 1 {
+				t.Errorf("%s: the problem of %q stands %d times", s.name, field, n)
+			}
+		}
+	}
 }
 
 // failing has no template, so that rendering fails.

@@ -116,6 +116,9 @@ type view struct {
 	Title string
 	now   time.Time
 	a     *assets
+	// fields are the names of the form fields on the page; a first pass notes
+	// them, so that in the second a problem stands at its field only.
+	fields map[string]bool
 }
 
 // Asset is the address of an asset by its plain name.
@@ -144,6 +147,14 @@ func (p *Pages) Render(w http.ResponseWriter, status int, m Page) error {
 	return nil
 }
 
+// passes is how often a page is made: twice when it shows problems.
+func passes(m Page) int {
+	if len(form(m).Problems) > 0 {
+		return 2
+	}
+	return 1
+}
+
 // render makes the page and the nonce that its scripts and styles carry.
 func (p *Pages) render(m Page) (body []byte, nonce string, err error) {
 	if m == nil {
@@ -159,13 +170,16 @@ func (p *Pages) render(m Page) (body []byte, nonce string, err error) {
 	}
 	nonce = base64.RawURLEncoding.EncodeToString(raw[:])
 	title := m.title()
-	if f, ok := m.(withCommon); ok && len(f.common().Problems) > 0 {
+	if len(form(m).Problems) > 0 {
 		title = "Error: " + title
 	}
+	v := view{M: m, Brand: p.brand, Nonce: nonce, Title: title, now: p.now(), a: p.assets, fields: map[string]bool{}}
 	var b bytes.Buffer
-	v := view{M: m, Brand: p.brand, Nonce: nonce, Title: title, now: p.now(), a: p.assets}
-	if err := t.ExecuteTemplate(&b, "page", v); err != nil {
-		return nil, nonce, fmt.Errorf("ui: render %s: %w", m.name(), err)
+	for range passes(m) {
+		b.Reset()
+		if err := t.ExecuteTemplate(&b, "page", v); err != nil {
+			return nil, nonce, fmt.Errorf("ui: render %s: %w", m.name(), err)
+		}
 	}
 	return b.Bytes(), nonce, nil
 }

@@ -100,7 +100,7 @@ func duration(d time.Duration) string {
 		return ""
 	case d < 90*time.Second:
 		return plural(int((d+time.Second-1)/time.Second), "second")
-	case d < 90*time.Minute:
+	case d < 59*time.Minute+30*time.Second, d > time.Hour+30*time.Second && d < 100*time.Minute:
 		return plural(int((d+30*time.Second)/time.Minute), "minute")
 	case d < 36*time.Hour:
 		return plural(int((d+30*time.Minute)/time.Hour), "hour")

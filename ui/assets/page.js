@@ -48,6 +48,11 @@ for (const button of document.querySelectorAll('button[data-only]')) {
 	});
 }
 
+function words(seconds) {
+	const [n, unit] = seconds < 90 ? [seconds, 'second'] : seconds < 3570 ? [Math.round(seconds / 60), 'minute'] : [Math.round(seconds / 3600), 'hour'];
+	return `${n} ${unit}${n === 1 ? '' : 's'}`;
+}
+
 // Codes run out: say so in time, and offer a new one where the form offers it.
 for (const line of document.querySelectorAll('[data-expires]')) {
 	const text = line.querySelector('span');
@@ -60,18 +65,18 @@ for (const line of document.querySelectorAll('[data-expires]')) {
 			line.setAttribute('role', 'alert');
 			return;
 		}
-		text.textContent = 'The code works for ' + (left >= 90 ? Math.round(left / 60) + ' minutes.' : left + (left === 1 ? ' second.' : ' seconds.'));
+		text.textContent = `The ${line.dataset.noun} works for ${words(left)}.`;
 		setTimeout(tick, left > 90 ? 5000 : 1000);
 	};
 	tick();
 }
 for (const button of document.querySelectorAll('button[data-wait]')) {
 	const end = Date.now() + Number(button.dataset.wait) * 1000;
-	const words = button.textContent;
+	const plain = button.textContent;
 	const tick = () => {
 		const left = Math.ceil((end - Date.now()) / 1000);
 		button.disabled = left > 0;
-		button.textContent = left > 0 ? `${words} (in ${left} s)` : words;
+		button.textContent = left > 0 ? `${plain} (in ${left} s)` : plain;
 		if (left > 0) setTimeout(tick, 1000);
 	};
 	tick();
