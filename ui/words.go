@@ -25,7 +25,7 @@ type methodWords struct {
 
 var methods = map[string]methodWords{
 	"password":      {"Use your password", "Sign in with a password", "Password", "lock"},
-	"magic_link":    {"Get a link by e-mail", "Send me a sign-in link by e-mail", "E-mail link", "link"},
+	"magic_link":    {"Get a link by e-mail", "Send me a link by e-mail", "E-mail link", "link"},
 	"email_otp":     {"Get an e-mail code", "Send me a code by e-mail", "E-mail code", "mail"},
 	"sms_otp":       {"Get a code by text message", "Send me a code by text message", "Text message code", "phone"},
 	"whatsapp_otp":  {"Get a code by WhatsApp", "Send me a code by WhatsApp", "WhatsApp code", "chat"},
@@ -49,16 +49,19 @@ func (m Method) Noun() string { return m.labelled(methods[m.Factor].Noun) }
 // Icon is the name of the picture of the method.
 func (m Method) Icon() string { return methods[m.Factor].Icon }
 
-// CodeName is the name of the code that the method sends.
-func (m Method) CodeName() string {
+// Channel is the channel on which the method sends: email, sms or whatsapp.
+func (m Method) Channel() string {
 	switch m.Factor {
 	case "sms_otp":
-		return codeName("sms")
+		return "sms"
 	case "whatsapp_otp":
-		return codeName("whatsapp")
+		return "whatsapp"
 	}
-	return codeName("email")
+	return "email"
 }
+
+// CodeName is the name of the code that the method sends.
+func (m Method) CodeName() string { return codeName(m.Channel()) }
 
 func (m Method) labelled(text string) string {
 	if m.Factor != "oauth" {
