@@ -124,6 +124,20 @@ func listen(t *testing.T, ctx context.Context) *complaints {
 	return c
 }
 
+// looks are the ways in which people see the pages; those with more are tried
+// only when pictures or axe-core are wanted.
+var looks = []struct {
+	name, scheme, forced string
+	width, height        int64
+	more                 bool
+}{
+	{"light", "light", "none", 1000, 760, false},
+	{"dark", "dark", "none", 1000, 760, true},
+	{"phone", "light", "none", 360, 740, true},
+	{"phone-dark", "dark", "none", 320, 640, false},
+	{"forced", "dark", "active", 700, 700, true},
+}
+
 // Every page, in a real browser: nothing is blocked by its own policy, nothing
 // runs out of a narrow screen, targets are large enough. With
 // STEPGATE_UI_SHOTS=DIR it leaves pictures; with STEPGATE_UI_AXE=axe.min.js it
@@ -153,10 +167,10 @@ func TestPagesInABrowser(t *testing.T) {
 		if only != "" && !strings.Contains(","+only+",", ","+s.name+",") {
 			continue
 		}
-		for _, look := range []struct {
-			name, scheme, forced string
-			width, height        int64
-		}{{"light", "light", "none", 1000, 760}, {"dark", "dark", "none", 1000, 760}, {"phone", "light", "none", 360, 740}, {"phone-dark", "dark", "none", 320, 640}, {"forced", "dark", "active", 700, 700}} {
+		for _, look := range looks {
+			if look.more && shots == "" && axe == "" {
+				continue
+			}
 			media(t, ctx, look.scheme, look.forced)
 			do(t, ctx, chromedp.EmulateViewport(look.width, look.height), chromedp.Navigate(origin+"/"+s.name))
 			if over := eval[int](t, ctx, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {

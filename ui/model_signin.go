@@ -180,8 +180,10 @@ func (m Expired) title() string {
 	return "This page has expired"
 }
 
-// Done ends a flow that a script of an app opened in a window of its own. It
-// has no form; it tells the app and closes itself.
+// Done ends a flow that a script of an app opened in a window of its own:
+// stepgate.js opens the challenge_url with the query "window=1", and such a flow
+// ends here instead of at the page that was wanted. It has no form; it tells the
+// app and closes itself.
 type Done struct {
 	Target Target
 	Flow   string

@@ -17,7 +17,8 @@ for (const button of document.querySelectorAll('[data-reveal]')) {
 	input.form?.addEventListener('submit', () => show(false));
 }
 
-// A form is sent once. Coming back by the history makes it usable again.
+// A form is sent once. Coming back by the history makes it usable again, and so
+// does waiting, for people who stopped the loading.
 for (const form of document.querySelectorAll('form[method=post]')) {
 	form.addEventListener('submit', (event) => {
 		if (form.dataset.sent) {
@@ -26,14 +27,14 @@ for (const form of document.querySelectorAll('form[method=post]')) {
 		}
 		form.dataset.sent = '1';
 		form.setAttribute('aria-busy', 'true');
+		setTimeout(() => free(form), 10000);
 	});
 }
-addEventListener('pageshow', () => {
-	for (const form of document.querySelectorAll('form[data-sent]')) {
-		delete form.dataset.sent;
-		form.removeAttribute('aria-busy');
-	}
-});
+function free(form) {
+	delete form.dataset.sent;
+	form.removeAttribute('aria-busy');
+}
+addEventListener('pageshow', () => document.querySelectorAll('form[data-sent]').forEach(free));
 
 // A button of the sign-in form that needs the e-mail address and no password.
 for (const button of document.querySelectorAll('button[data-only]')) {

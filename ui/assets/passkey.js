@@ -50,9 +50,6 @@ function setUp(box) {
 	});
 	if (box.dataset.passkey === 'create') {
 		// Enter in the name field does what the button does.
-		box.addEventListener('submit', (event) => {
-			if (event.submitter) event.preventDefault();
-		});
 		box.querySelector('input[name=name]').addEventListener('keydown', (event) => {
 			if (event.key !== 'Enter') return;
 			event.preventDefault();
