@@ -8,7 +8,6 @@
 package session
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,9 +53,9 @@ type Session struct {
 	// ReadOnly marks a session that was rotated away moments ago. It still opens what it
 	// opened before, and can gain nothing.
 	ReadOnly bool `json:"-"`
-	// Memo keeps values that upper layers derive from this session value. They go when the
-	// value is replaced.
-	Memo sync.Map `json:"-"`
+	// Memo keeps what the gate derives from this session value. It goes when the value is
+	// replaced.
+	Memo atomic.Value `json:"-"`
 
 	subject  policy.Subject
 	accessed atomic.Int64 // Unix milliseconds

@@ -1,0 +1,266 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/internal/store"
+)
+
+// mayChange returns the visitor's account if the session may change its factors now. The
+// refusal carries the requirement that would let it.
+func (e *Engine) mayChange(ctx context.Context, v Visitor, maxAge time.Duration) (account.User, error) {
+	u, _, err := e.user(ctx, v)
+	if err != nil {
+		return account.User{}, err
+	}
+	if v.Session.ReadOnly {
+		return account.User{}, ErrSessionChanged
+	}
+	err = account.MayChangeFactors(&u, v.Session.Subject().Factors, maxAge, e.db.Now())
+	return u, e.needs(&u, maxAge, err)
+}
+
+// mayEnrol is mayChange for a factor that makes the account stronger.
+func (e *Engine) mayEnrol(ctx context.Context, v Visitor) (account.User, error) {
+	u, err := e.mayChange(ctx, v, account.ChangeMaxAge)
+	if err != nil {
+		return account.User{}, err
+	}
+	return u, asError(account.MayAddSecond(&u))
+}
+
+// MayChange tells whether the visitor may change factors now; the refusal says what for.
+func (e *Engine) MayChange(ctx context.Context, v Visitor) error {
+	_, err := e.mayChange(ctx, v, account.ChangeMaxAge)
+	return err
+}
+
+// needs turns a refused change into the answer that says what would allow it.
+func (e *Engine) needs(u *account.User, maxAge time.Duration, err error) error {
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, account.ErrCombination) && !errors.Is(err, account.ErrStale) {
+		return asError(err)
+	}
+	required, perr := e.changeRequirement(u, maxAge)
+	if perr != nil {
+		return asError(perr)
+	}
+	kind, detail := "stale_factors", "Confirm it's you first: your last proof is too long ago for this change."
+	if errors.Is(err, account.ErrCombination) {
+		kind, detail = "insufficient_factors", "Confirm it's you first: this change needs two different proofs."
+	}
+	return &Error{Type: kind, Status: 401, Detail: detail, Required: required, cause: err}
+}
+
+// RemoveFactor removes one credential from the visitor's account: an address, the
+// password, or the authenticator app together with its recovery codes.
+func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string) error {
+	u, err := e.mayChange(ctx, v, account.ChangeMaxAge)
+	if err != nil {
+		return err
+	}
+	what, gone, err := e.remove(ctx, u.ID, id, func(u *account.User, without ...string) error {
+		return account.MayRemove(u, e.opts.Primary, without...)
+	})
+	if err != nil {
+		return err
+	}
+	if err := e.sessions.Drop(ctx, u.ID, gone...); err != nil {
+		return asError(err)
+	}
+	e.record(v, audit.Event{Kind: audit.FactorRemoved, CredentialID: id})
+	return e.notify(ctx, u.ID, noticeFactorRemoved(what), v)
+}
+
+// remove takes a credential from a user if allowed agrees. It returns what the thing is
+// called and the credentials that are gone.
+func (e *Engine) remove(ctx context.Context, userID, id string, allowed func(*account.User, ...string) error) (what string, gone []string, err error) {
+	_, err = e.accounts.Update(ctx, userID, func(u *account.User, c *store.Change) error {
+		gone = []string{id}
+		switch {
+		case u.TOTP != nil && u.TOTP.ID == id:
+			what = "your authenticator app"
+			gone = append(gone, account.RecoveryID(u.ID))
+			gone = append(gone, u.Recovery.IDs()...)
+			if err := allowed(u, gone...); err != nil {
+				return err
+			}
+			u.TOTP, u.PendingTOTP, u.Recovery = nil, nil, nil
+		case u.Password != nil && id == account.PasswordID(u.ID):
+			what = "your password"
+			if err := allowed(u, id); err != nil {
+				return err
+			}
+			u.Password = nil
+		case u.Email(id) != nil:
+			what = "the e-mail address " + u.Email(id).Address
+			if err := allowed(u, id); err != nil {
+				return err
+			}
+			if len(u.Emails) == 1 {
+				return account.ErrLastWayIn
+			}
+			e.accounts.RemoveEmail(c, u, id)
+		default:
+			return store.ErrNotFound
+		}
+		return nil
+	})
+	return what, gone, asError(err)
+}
+
+// Rename changes the visitor's display name.
+func (e *Engine) Rename(ctx context.Context, v Visitor, name string) error {
+	u, _, err := e.user(ctx, v)
+	if err != nil {
+		return err
+	}
+	if len(name) > account.MaxName {
+		return ErrTooMany
+	}
+	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+		u.Name = name
+		return nil
+	})
+	return asError(err)
+}
+
+// MakePrimary makes a verified address of the visitor the one that apps are told.
+func (e *Engine) MakePrimary(ctx context.Context, v Visitor, id string) error {
+	u, err := e.mayChange(ctx, v, account.ChangeMaxAge)
+	if err != nil {
+		return err
+	}
+	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+		i := slices.IndexFunc(u.Emails, func(m account.Email) bool { return m.ID == id && m.Verified })
+		if i < 0 {
+			return store.ErrNotFound
+		}
+		chosen := u.Emails[i]
+		u.Emails = append([]account.Email{chosen}, slices.Delete(slices.Clone(u.Emails), i, i+1)...)
+		return nil
+	})
+	return asError(err)
+}
+
+// notice says what happened to an account, for the mail that tells its owner.
+type notice struct {
+	kind   delivery.NoticeKind
+	detail string
+}
+
+var (
+	noticeLocked          = notice{kind: delivery.NoticeLocked}
+	noticePasswordChanged = notice{kind: delivery.NoticePasswordChanged}
+	noticeRecoveryUsed    = notice{kind: delivery.NoticeRecoveryCodeUsed}
+	noticeRecoveryRenewed = notice{kind: delivery.NoticeRecoveryCodesRenewed}
+)
+
+func noticeFactorAdded(what string) notice {
+	return notice{kind: delivery.NoticeFactorAdded, detail: what}
+}
+
+func noticeFactorRemoved(what string) notice {
+	return notice{kind: delivery.NoticeFactorRemoved, detail: what}
+}
+
+// notify mails a notice to all proven addresses of a user. Somebody who does not exist, or
+// has no proven address, is told nothing.
+func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor) error {
+	u, _, err := e.accounts.Get(ctx, userID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return asError(err)
+	}
+	var c store.Change
+	now := e.db.Now()
+	for _, m := range u.Emails {
+		if !m.Verified {
+			continue
+		}
+		msg, err := delivery.Notice(n.kind, delivery.NoticeLetter{
+			To: m.Address, Site: e.opts.Issuer, Host: v.Host(), Detail: n.detail, At: now, IPAddress: attributes(v).IPAddress,
+		})
+		if err != nil {
+			return asError(err)
+		}
+		if err := e.queue.Enqueue(&c, msg, now.Add(noticeLife)); err != nil {
+			return asError(err)
+		}
+	}
+	if len(c.Ops) == 0 {
+		return nil
+	}
+	if err := e.db.Apply(ctx, c); err != nil {
+		return asError(err)
+	}
+	e.queue.Kick()
+	return nil
+}
+
+// noticeLife is how long a notice is worth delivering.
+const noticeLife = 72 * time.Hour
+
+// send applies a change together with a message that goes out once the change is stored.
+func (e *Engine) send(ctx context.Context, c store.Change, m delivery.Message, useful time.Time) error {
+	if err := e.queue.Enqueue(&c, m, useful); err != nil {
+		return asError(err)
+	}
+	if err := e.db.Apply(ctx, c); err != nil {
+		return asError(err)
+	}
+	e.queue.Kick()
+	return nil
+}
+
+// SignOut ends the visitor's session.
+func (e *Engine) SignOut(ctx context.Context, v Visitor) error {
+	if v.Session == nil {
+		return nil
+	}
+	return e.RevokeSession(ctx, v, v.Session.ID)
+}
+
+// RevokeSession ends one session of the visitor's user.
+func (e *Engine) RevokeSession(ctx context.Context, v Visitor, id string) error {
+	if v.Session == nil {
+		return ErrNoSession
+	}
+	if err := e.sessions.Revoke(ctx, v.Session.UserID, id); err != nil {
+		return asError(err)
+	}
+	e.record(v, audit.Event{Kind: audit.SessionRevoked, Reason: id})
+	return nil
+}
+
+// RevokeOtherSessions ends all sessions of the visitor's user but this one.
+func (e *Engine) RevokeOtherSessions(ctx context.Context, v Visitor) error {
+	if v.Session == nil {
+		return ErrNoSession
+	}
+	if err := e.sessions.RevokeAll(ctx, v.Session.UserID, v.Session); err != nil {
+		return asError(err)
+	}
+	e.record(v, audit.Event{Kind: audit.SessionRevoked, Reason: "all_others"})
+	return nil
+}
+
+// Sessions lists the live sessions of the visitor's user, the most recently used first.
+func (e *Engine) Sessions(ctx context.Context, v Visitor) ([]*session.Session, error) {
+	if v.Session == nil {
+		return nil, ErrNoSession
+	}
+	list, err := e.sessions.List(ctx, v.Session.UserID)
+	return list, asError(err)
+}

@@ -1,0 +1,154 @@
+// Package flow is the engine of sign-in and step-up: it verifies proofs, turns them into
+// sessions through AddProof, and changes what a user has enrolled. Pages and the JSON API
+// are two renderings of it.
+//
+// A flow, the thing that a challenge page is about, is a sealed text: what was asked, by
+// which rule, for which session, and where to return. It needs no storage, so visitors who
+// never sign in cost nothing, tabs never fight over one, and it works on every node.
+package flow
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/internal/store"
+)
+
+// Registration says who may make an account. The zero value is closed.
+type Registration struct {
+	// Open lets anybody who proves a mailbox make an account.
+	Open bool
+	// Domains, when not empty, limits Open to mailboxes of these domains.
+	Domains []string
+}
+
+func (r Registration) allows(folded string) bool {
+	_, domain, _ := strings.Cut(folded, "@")
+	return r.Open && (len(r.Domains) == 0 || slices.Contains(r.Domains, domain))
+}
+
+// Options are the operator's choices.
+type Options struct {
+	// Offered lists the products that can be proven at all, in the order of preference.
+	Offered []factors.Product
+	// Primary lists those that may start a session.
+	Primary []factors.Product
+	// Registration says who may make an account.
+	Registration Registration
+	// CodeLife is how long a code sent by message works.
+	CodeLife time.Duration
+	// Issuer is the name of the site in authenticator apps and messages.
+	Issuer string
+}
+
+// Config is what New needs.
+type Config struct {
+	DB       *store.DB
+	Accounts *account.Accounts
+	Sessions *session.Manager
+	Hasher   *password.Hasher
+	Breaches password.BreachChecker
+	Queue    *delivery.Queue
+	Audit    audit.Recorder
+	Rand     io.Reader
+	Options  Options
+}
+
+// Engine verifies proofs and changes accounts. Its methods are safe for parallel use.
+type Engine struct {
+	db       *store.DB
+	accounts *account.Accounts
+	sessions *session.Manager
+	hasher   *password.Hasher
+	breaches password.BreachChecker
+	queue    *delivery.Queue
+	audit    audit.Recorder
+	rand     io.Reader
+	opts     Options
+	codes    store.Table[sentCode]
+}
+
+// New returns an Engine. Its parts are shared with other engines over the same store.
+func New(c Config) *Engine {
+	return &Engine{
+		db: c.DB, accounts: c.Accounts, sessions: c.Sessions, hasher: c.Hasher, breaches: c.Breaches,
+		queue: c.Queue, audit: c.Audit, rand: c.Rand, opts: c.Options,
+		codes: store.NewTable[sentCode](c.DB, "fc/", 1),
+	}
+}
+
+// Options returns the operator's choices.
+func (e *Engine) Options() Options { return e.opts }
+
+// Now is the engine's clock.
+func (e *Engine) Now() time.Time { return e.db.Now() }
+
+// FormToken is the token that forms on a host carry for the session of a family; the family
+// is empty for visitors who are not signed in.
+func (e *Engine) FormToken(host, family string) string {
+	return e.db.Keyring().Index("form token", host+"\x00"+family)
+}
+
+// Offers tells whether a product can be proven at all.
+func (e *Engine) Offers(p factors.Product) bool {
+	return slices.Contains(e.opts.Offered, p) || p == factors.RecoveryCode && e.Offers(factors.TOTP)
+}
+
+// Visitor is who makes a call: their session, if any, and where the call comes from.
+type Visitor struct {
+	// Session is nil for a visitor who is not signed in.
+	Session *session.Session
+	IP      netip.Addr
+	// UserAgent is the header of that name, cut to a sane length.
+	UserAgent string
+	// Origin is the configured origin of the site, such as "https://wiki.example.com".
+	Origin string
+}
+
+// Host is the host of the visitor's origin.
+func (v Visitor) Host() string {
+	_, host, _ := strings.Cut(v.Origin, "://")
+	return host
+}
+
+// user returns the account of a signed-in visitor.
+func (e *Engine) user(ctx context.Context, v Visitor) (account.User, store.Rev, error) {
+	if v.Session == nil {
+		return account.User{}, 0, ErrNoSession
+	}
+	u, rev, err := e.accounts.Get(ctx, v.Session.UserID)
+	if err != nil {
+		return account.User{}, 0, asError(err)
+	}
+	if u.Locked() {
+		return account.User{}, 0, ErrNoSession
+	}
+	return u, rev, nil
+}
+
+// User returns the account of a signed-in visitor.
+func (e *Engine) User(ctx context.Context, v Visitor) (account.User, error) {
+	u, _, err := e.user(ctx, v)
+	return u, err
+}
+
+func (e *Engine) record(v Visitor, ev audit.Event) {
+	ev.Time = e.db.Now()
+	if v.IP.IsValid() {
+		ev.IPAddress = v.IP.String()
+	}
+	if v.Session != nil {
+		ev.UserID, ev.SessionID = v.Session.UserID, v.Session.ID
+	}
+	e.audit.Record(ev)
+}

@@ -1,0 +1,161 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/policy"
+)
+
+// Error is an answer to a person or a program that asked for something it cannot have. Its
+// public part never tells whether an account exists.
+type Error struct {
+	// Type is the stable error_type of the API.
+	Type string
+	// Status is the HTTP status that goes with it.
+	Status int
+	// Detail is a sentence for people that says what to do.
+	Detail string
+	// Required is what the session must hold for the call to pass; nil when that is not
+	// what is missing.
+	Required *policy.Requirement
+	// RetryAfter is when to try again; zero when time does not help.
+	RetryAfter time.Duration
+	// cause is for logs.
+	cause error
+}
+
+// Error implements error. It is for logs: it holds the cause.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return e.Type + ": " + e.cause.Error()
+	}
+	return e.Type
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is makes errors.Is compare by Type.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Type == e.Type
+}
+
+func refusal(status int, kind, detail string) *Error {
+	return &Error{Type: kind, Status: status, Detail: detail}
+}
+
+// The refusals of the engine.
+var (
+	ErrInvalidEmail = refusal(http.StatusBadRequest, "invalid_email",
+		"This is not an e-mail address. It should look like name@example.com.")
+	ErrInvalidCode = refusal(http.StatusBadRequest, "invalid_code",
+		"A code has exactly six digits. Type it as it is shown, without spaces.")
+	ErrInvalidRecoveryCode = refusal(http.StatusBadRequest, "invalid_code",
+		"A recovery code has four groups of four letters and digits, like 4F7K-2M9P-XQ3T-8WZA.")
+	ErrCredentials = refusal(http.StatusUnauthorized, "unauthorized_credentials",
+		"The e-mail address and password do not match, or sign-in is paused after too many tries. Check both, reset the password, or wait an hour.")
+	ErrResetPassword = refusal(http.StatusUnauthorized, "reset_password",
+		"This password can no longer be used. Choose a new one with “Forgot password”.")
+	ErrOTPIncorrect = refusal(http.StatusUnauthorized, "otp_code_incorrect",
+		"This code is not right. Look at the newest message and type its six digits again.")
+	ErrOTPExpired = refusal(http.StatusUnauthorized, "otp_code_expired",
+		"This code has expired. Ask for a new one.")
+	ErrOTPUsed = refusal(http.StatusUnauthorized, "otp_code_used",
+		"This code was used already. Ask for a new one.")
+	ErrTOTPIncorrect = refusal(http.StatusUnauthorized, "totp_code_incorrect",
+		"This code is not right. Wait for the next one in your authenticator app and check that your device's clock is right.")
+	ErrTOTPUsed = refusal(http.StatusUnauthorized, "totp_code_already_authenticated",
+		"This code was used already. Wait for the next one in your authenticator app.")
+	ErrTOTPNotFound = refusal(http.StatusNotFound, "totp_not_found",
+		"No authenticator app is set up for this account.")
+	ErrRecoveryIncorrect = refusal(http.StatusUnauthorized, "recovery_code_incorrect",
+		"This recovery code is not right or was used already. Try another one from your list.")
+	ErrNoSession = refusal(http.StatusUnauthorized, "session_not_found",
+		"You are not signed in. Sign in first.")
+	ErrAnotherUser = refusal(http.StatusForbidden, "factor_belongs_to_another_user",
+		"This belongs to another account. Sign out first if you want to use that account.")
+	ErrSequence = refusal(http.StatusForbidden, "primary_factor_required",
+		"This cannot be used to start a session. Sign in another way first.")
+	ErrSessionChanged = refusal(http.StatusConflict, "session_changed",
+		"Your sign-in changed in another tab. Try again.")
+	ErrTooManyAttempts = refusal(http.StatusTooManyRequests, "too_many_attempts",
+		"There were too many wrong tries. Codes and passwords of this account are paused for an hour.")
+	ErrFactorDisabled = refusal(http.StatusForbidden, "factor_disabled",
+		"This was tried wrongly too often and is switched off. Use another way to sign in and set it up again.")
+	ErrTooManyRequests = refusal(http.StatusTooManyRequests, "too_many_requests",
+		"That was too often in a short time. Wait a little and try again.")
+	ErrNotFound = refusal(http.StatusNotFound, "not_found", "There is nothing here by that name.")
+	ErrEmailNotVerified = refusal(http.StatusForbidden, "email_not_verified",
+		"Confirm your e-mail address first: ask for an e-mail code and type it here.")
+	ErrLastWayIn = refusal(http.StatusConflict, "last_primary_factor",
+		"This is your only way to sign in. Add another one before you remove it.")
+	ErrDuplicateEmail = refusal(http.StatusConflict, "duplicate_email",
+		"This e-mail address is in your account already.")
+	ErrEmailTaken = refusal(http.StatusConflict, "email_taken",
+		"This e-mail address belongs to an account already.")
+	ErrLinkNotFound = refusal(http.StatusNotFound, "link_not_found",
+		"This link is not valid any more. It may have been used, or it is too old. Ask for a new one.")
+	ErrNotOffered = refusal(http.StatusNotFound, "factor_not_offered",
+		"This way to sign in is not switched on here.")
+	ErrTooMany = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrUnavailable = refusal(http.StatusServiceUnavailable, "store_unavailable",
+		"The gateway cannot reach its store right now. Nothing was changed. Try again in a moment.")
+)
+
+// WeakPassword is the refusal of a password that is too easy to guess.
+func WeakPassword(why string) *Error { return refusal(http.StatusBadRequest, "weak_password", why) }
+
+// changeText is what a change of factors asks for, as a requirement: a secure combination
+// with one fresh factor, or only the latter for a user who cannot reach a combination.
+func (e *Engine) changeRequirement(u *account.User, maxAge time.Duration) (*policy.Requirement, error) {
+	fresh := fmt.Sprintf(`{"all_of":["signed_in"],"max_age":%q}`, maxAge)
+	text := fresh
+	if account.CanCombine(u) {
+		text = `{"all_of":[{"factors":2},` + fresh + `]}`
+	}
+	return policy.ParseRequirement(text)
+}
+
+// asError turns whatever a lower layer returned into the answer for it. Anything unknown is
+// a store that cannot be trusted, which refuses.
+func asError(err error) error {
+	var known *Error
+	var budget *account.ErrBudget
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &budget):
+		return with(ErrTooManyRequests, err, budget.RetryAfter)
+	case errors.Is(err, account.ErrLocked):
+		return with(ErrTooManyAttempts, err, 0)
+	case errors.Is(err, account.ErrDisabled):
+		return with(ErrFactorDisabled, err, 0)
+	case errors.Is(err, account.ErrAddress):
+		return with(ErrInvalidEmail, err, 0)
+	case errors.Is(err, account.ErrEmailNotVerified):
+		return with(ErrEmailNotVerified, err, 0)
+	case errors.Is(err, account.ErrLastWayIn):
+		return with(ErrLastWayIn, err, 0)
+	case errors.Is(err, account.ErrTooMany):
+		return with(ErrTooMany, err, 0)
+	case errors.Is(err, store.ErrNotFound):
+		return with(ErrNotFound, err, 0)
+	case errors.Is(err, store.ErrConflict):
+		return with(ErrSessionChanged, err, 0)
+	}
+	return with(ErrUnavailable, err, 0)
+}
+
+func with(e *Error, cause error, retry time.Duration) *Error {
+	c := *e
+	c.cause, c.RetryAfter = cause, retry
+	return &c
+}

@@ -1,0 +1,220 @@
+package flow
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/policy"
+)
+
+const (
+	// pendingLife is how long a flow can be finished.
+	pendingLife = time.Hour
+	// maxReturn bounds the return address inside a flow id, so that the id fits every URL.
+	maxReturn = 4 << 10
+	// maxPendingID bounds what is looked at before it is opened.
+	maxPendingID = 8 << 10
+	pendingLabel = "flow id"
+)
+
+// Pending is a flow: what a visitor was asked for and where they were going. It grants
+// nothing. It is only ever a hint for a page; the gate decides anew on every request.
+type Pending struct {
+	// Host and Return are the site and the path with query to go back to by GET.
+	Host   string `cbor:"1,keyasint"`
+	Return string `cbor:"2,keyasint"`
+	// Rule is the name of the rule that asked.
+	Rule string `cbor:"3,keyasint,omitempty"`
+	// Required is the requirement in its canonical text; empty when signing in is enough.
+	Required string `cbor:"4,keyasint,omitempty"`
+	// Family binds a step-up to the session that was asked; empty for a sign-in.
+	Family    string    `cbor:"5,keyasint,omitempty"`
+	CreatedAt time.Time `cbor:"6,keyasint"`
+	// Method is the way of proving that the visitor chose; empty before they chose.
+	Method string `cbor:"7,keyasint,omitempty"`
+	// Email and MethodID say where a code was sent; empty before one was.
+	Email    string `cbor:"8,keyasint,omitempty"`
+	MethodID string `cbor:"9,keyasint,omitempty"`
+}
+
+// ExpiresAt is when the flow can no longer be finished.
+func (p Pending) ExpiresAt() time.Time { return p.CreatedAt.Add(pendingLife) }
+
+// Begin returns the id of a flow that starts now.
+func (e *Engine) Begin(p Pending) (id string, err error) {
+	p.CreatedAt = e.db.Now()
+	return e.Continue(p)
+}
+
+// Continue returns the id of a flow that goes on: the same flow with what changed. The id is sealed: it shows nothing, cannot be altered, and
+// needs no storage.
+func (e *Engine) Continue(p Pending) (id string, err error) {
+	if len(p.Return) > maxReturn {
+		p.Return, _, _ = strings.Cut(p.Return, "?")
+	}
+	if len(p.Return) > maxReturn || p.Return == "" {
+		p.Return = "/"
+	}
+	plain, err := cbor.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encode flow: %w", err)
+	}
+	sealed, err := e.db.Keyring().Seal(pendingLabel, plain)
+	if err != nil {
+		return "", fmt.Errorf("seal flow: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sealed), nil
+}
+
+// Pending opens a flow id on the site it was made for. Anything but a live flow of this
+// visitor is ErrNotFound, whatever is wrong with it.
+func (e *Engine) Pending(v Visitor, host, id string) (Pending, error) {
+	if len(id) > maxPendingID {
+		return Pending{}, ErrNotFound
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	if err != nil {
+		return Pending{}, with(ErrNotFound, err, 0)
+	}
+	plain, err := e.db.Keyring().Open(pendingLabel, sealed)
+	if err != nil {
+		return Pending{}, with(ErrNotFound, err, 0)
+	}
+	var p Pending
+	if err := cbor.Unmarshal(plain, &p); err != nil {
+		return Pending{}, with(ErrNotFound, err, 0)
+	}
+	mine := p.Family == "" || v.Session != nil && v.Session.Family == p.Family
+	if !mine || p.Host != host || !e.db.Now().Before(p.ExpiresAt()) {
+		return Pending{}, ErrNotFound
+	}
+	return p, nil
+}
+
+// Option is one factor that would help with a flow.
+type Option struct {
+	// Factor is the name that the policy uses.
+	Factor string `json:"factor"`
+	// Enrolled tells whether the user could prove it now.
+	Enrolled bool `json:"enrolled"`
+	// Hint helps to tell credentials apart, such as a masked address. It may be empty.
+	Hint string `json:"hint,omitempty"`
+}
+
+// Progress is how far a visitor has come with a flow.
+type Progress struct {
+	Pending   Pending
+	Required  *policy.Requirement
+	Satisfied bool
+	Missing   []Missing
+	Options   []Option
+}
+
+// Missing is one alternative set of factors that would meet the requirement.
+type Missing []MissingFactor
+
+// MissingFactor is one factor of such a set.
+type MissingFactor struct {
+	Factor string `json:"factor"`
+	// MaxAge is how old the proof may be, in seconds; 0 when its age does not matter.
+	MaxAge   int64 `json:"max_age,omitempty"`
+	Enrolled bool  `json:"enrolled"`
+}
+
+// Progress tells what a visitor still has to prove for a flow. Options lists only factors
+// that would help, those that can be proven at once first.
+func (e *Engine) Progress(ctx context.Context, v Visitor, p Pending) (Progress, error) {
+	out := Progress{Pending: p}
+	if v.Session == nil {
+		return out, nil
+	}
+	if p.Required == "" {
+		out.Satisfied = true
+		return out, nil
+	}
+	required, err := policy.ParseRequirement(p.Required)
+	if err != nil {
+		return out, asError(err)
+	}
+	return e.progress(ctx, v, out, required)
+}
+
+func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required *policy.Requirement) (Progress, error) {
+	out.Required = required
+	missing := required.Missing(v.Session.Subject().Factors, e.db.Now())
+	if len(missing) == 0 {
+		out.Satisfied = true
+		return out, nil
+	}
+	u, err := e.User(ctx, v)
+	if err != nil {
+		return out, err
+	}
+	seen := make(map[string]bool)
+	var later []Option
+	for _, set := range missing {
+		var m Missing
+		for _, need := range set {
+			o := e.option(&u, need.Factor)
+			m = append(m, MissingFactor{Factor: need.Factor, MaxAge: int64(need.MaxAge / time.Second), Enrolled: o.Enrolled})
+			if seen[need.Factor] || !e.offersNamed(need.Factor) {
+				continue
+			}
+			seen[need.Factor] = true
+			if o.Enrolled {
+				out.Options = append(out.Options, o)
+			} else {
+				later = append(later, o)
+			}
+		}
+		out.Missing = append(out.Missing, m)
+	}
+	out.Options = append(out.Options, later...)
+	return out, nil
+}
+
+// offersNamed tells whether a factor, by its name in the policy, can be proven here at all.
+func (e *Engine) offersNamed(name string) bool {
+	base, _, _ := strings.Cut(name, ":")
+	for _, p := range e.opts.Offered {
+		if string(p) == base {
+			return true
+		}
+	}
+	return base == "recovery_code" && e.Offers("recovery_code")
+}
+
+func (e *Engine) option(u *account.User, name string) Option {
+	o := Option{Factor: name}
+	for _, f := range u.Enrolled() {
+		if f.Name != name {
+			continue
+		}
+		o.Enrolled = true
+		if m := u.Email(f.ID); m != nil && o.Hint == "" {
+			o.Hint = account.MaskEmail(m.Address)
+		}
+	}
+	return o
+}
+
+// Subject returns the visitor's session as the policy reads it; nil for nobody.
+func (v Visitor) Subject() *policy.Subject {
+	if v.Session == nil {
+		return nil
+	}
+	return v.Session.Subject()
+}
+
+// StepUp begins a flow for a requirement of the gateway's own, such as that for changing
+// factors. It returns to a page of the portal.
+func (e *Engine) StepUp(s *session.Session, host, returnTo string, required *policy.Requirement) (string, error) {
+	return e.Begin(Pending{Host: host, Return: returnTo, Required: required.String(), Family: s.Family})
+}

@@ -1,0 +1,305 @@
+// Package gate enforces the policy on requests, on plain net/http: it makes one canonical
+// request, takes out everything by which a client could speak for the gateway, looks the
+// session up, decides, and forwards, challenges or refuses.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/internal/visit"
+	"github.com/stepgate/stepgate/policy"
+	"github.com/stepgate/stepgate/ui"
+)
+
+// Sessions finds the session of a cookie. The error is store.ErrNotFound when there is none;
+// any other means that it cannot be told.
+type Sessions interface {
+	Lookup(ctx context.Context, cookie string) (*session.Session, error)
+	// Follow returns the current session after rotations, for connections that stay open.
+	Follow(ctx context.Context, s *session.Session) (*session.Session, error)
+}
+
+// Flows begins the flows that answers lead to.
+type Flows interface {
+	Begin(p flow.Pending) (id string, err error)
+	FormToken(host, family string) string
+}
+
+// Engine is what all gates of an installation share.
+type Engine struct {
+	Sessions Sessions
+	Flows    Flows
+	Signer   *Signer
+	// Portal serves what is below /.stepgate/.
+	Portal http.Handler
+	Pages  *ui.Pages
+	Now    func() time.Time
+	Rand   io.Reader
+	// Tick returns a channel that fires after a time; it paces the watch on open connections.
+	Tick func(time.Duration) <-chan time.Time
+	// Log takes what operators must know. fields are pairs of names and values.
+	Log func(ctx context.Context, msg string, err error, fields ...any)
+}
+
+// Site is one gated route.
+type Site struct {
+	// Hosts are the names that the site serves, in lower case; "*." stands for one label.
+	// Empty serves any host.
+	Hosts []string
+	// Origin is the configured origin of the site; empty when the configuration names none.
+	Origin string
+	// Loosened are the items that request targets may contain.
+	Loosened []Item
+	// Policy returns the policy in force; nil means that there is none, which fails closed.
+	Policy func() *policy.Policy
+}
+
+// Gate guards one site.
+type Gate struct {
+	*Engine
+	Site
+}
+
+// Arrival is what the server around the gate knows about a request beyond the request itself.
+type Arrival struct {
+	// ClientIP is the address of the client as the server's trusted proxies tell it; the zero
+	// Addr when unknown.
+	ClientIP netip.Addr
+	// OriginalURI is the target as it was received, when a rewrite came before the gate.
+	OriginalURI string
+	// Judged is called once, after the decision and before anything is forwarded or answered.
+	Judged func(Verdict)
+}
+
+// Verdict is what was decided about a request, for logs and placeholders.
+type Verdict struct {
+	// Outcome is a name of policy.Outcome, "portal", or "refused".
+	Outcome string
+	Rule    string
+	Reason  string
+	// Session is nil for an anonymous visitor.
+	Session   *session.Session
+	RequestID string
+}
+
+// Next forwards a request.
+type Next func(http.ResponseWriter, *http.Request) error
+
+// request is one request on its way through.
+type request struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	arrival  Arrival
+	host     host
+	target   target
+	original target
+	plain    bool
+	session  *session.Session
+	// unknown is set when the store could not tell whether there is a session.
+	unknown error
+	now     time.Time
+}
+
+// ServeHTTP guards one request. It answers by itself or calls next, never both. The error is
+// that of next.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next Next) (err error) {
+	q := &request{w: w, r: r, arrival: a, now: g.Now()}
+	forwarded := false
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler || forwarded {
+				panic(p)
+			}
+			g.Log(r.Context(), "panic in the gate", fmt.Errorf("%v\n%s", p, debug.Stack()))
+			g.fail(q, http.StatusInternalServerError, "internal_error", "internal error")
+			err = nil
+		}
+	}()
+	if r.TLS != nil && !r.TLS.HandshakeComplete {
+		g.fail(q, http.StatusTooEarly, "too_early", "early data is not accepted")
+		return nil
+	}
+	if !g.canonical(q) {
+		return nil
+	}
+	rebuild(r)
+	g.lookup(q)
+	if strings.HasPrefix(q.original.path, Prefix) || strings.HasPrefix(q.target.path, Prefix) {
+		g.portal(q)
+		return nil
+	}
+	d := g.decide(q)
+	if d.Outcome() != policy.Allow {
+		g.answer(q, &d)
+		return nil
+	}
+	if err := g.identify(q); err != nil {
+		g.Log(r.Context(), "sign an assertion", err)
+		g.fail(q, http.StatusServiceUnavailable, "assertion_unavailable", "the assertion could not be signed")
+		return nil
+	}
+	q.judged(&d)
+	forwarded = true
+	return g.forward(q, &d, next)
+}
+
+// Prefix is the reserved path of every gated host.
+const Prefix = "/.stepgate/"
+
+// canonical makes the one reading of the request that policy, log and upstream use. It
+// answers and returns false when there is more than one.
+func (g *Gate) canonical(q *request) bool {
+	var ok bool
+	if q.host, ok = parseHost(q.r.Host); !ok {
+		g.fail(q, http.StatusBadRequest, "invalid_host", "the Host header is not a host name")
+		return false
+	}
+	q.plain = q.r.TLS == nil && q.host.loopback()
+	if !served(g.Hosts, q.host) {
+		g.misdirected(q)
+		return false
+	}
+	if status := badMethod(q.r); status != 0 {
+		g.fail(q, status, "method_refused", "this method is not accepted here")
+		return false
+	}
+	var item Item
+	if q.target, item = parseTarget(q.r.RequestURI, g.Loosened); item != "" {
+		g.badTarget(q, item)
+		return false
+	}
+	q.original = q.target
+	if uri := q.arrival.OriginalURI; uri != "" && uri != q.r.RequestURI {
+		if q.original, item = parseTarget(uri, g.Loosened); item != "" {
+			g.badTarget(q, item)
+			return false
+		}
+	}
+	return true
+}
+
+// lookup takes the cookie out of the request and finds its session. A malformed, repeated or
+// unknown cookie is no cookie.
+func (g *Gate) lookup(q *request) {
+	name := visit.CookieName
+	if q.plain {
+		name = visit.LoopbackCookieName
+	}
+	value := cookies(q.r.Header, name)
+	if value == "" {
+		return
+	}
+	s, err := g.Sessions.Lookup(q.r.Context(), value)
+	switch {
+	case err == nil:
+		q.session = s
+	case !errors.Is(err, store.ErrNotFound):
+		q.unknown = err
+	}
+}
+
+// decide judges the request as it was received and, after a rewrite or with an encoded slash,
+// in its other readings too. The first reading that does not pass decides.
+func (g *Gate) decide(q *request) policy.Decision {
+	p := g.Policy()
+	r := policy.Request{
+		Method: q.r.Method, Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
+		Header: q.r.Header, ClientIP: q.arrival.ClientIP,
+	}
+	if extendedConnect(q.r) {
+		r.Method = http.MethodGet // what the upgrade is called in HTTP/1.1, and upstream
+	}
+	var subject *policy.Subject
+	if q.session != nil {
+		subject = q.session.Subject()
+	}
+	d := p.Decide(&r, subject, q.now)
+	for _, reading := range []struct{ path, query string }{
+		{q.original.flat, q.original.query}, {q.target.path, q.target.query}, {q.target.flat, q.target.query},
+	} {
+		if d.Outcome() != policy.Allow {
+			break
+		}
+		if reading.path != r.Path || reading.query != r.RawQuery {
+			r.Path, r.RawQuery = reading.path, reading.query
+			d = p.Decide(&r, subject, q.now)
+		}
+	}
+	return d
+}
+
+// identify sets what the upstream learns about the visitor.
+func (g *Gate) identify(q *request) error {
+	if q.session == nil {
+		return nil
+	}
+	id, err := g.identityOf(q.session, g.origin(q), q.host.name, q.now)
+	if err != nil {
+		return err
+	}
+	id.set(q.r.Header)
+	return nil
+}
+
+// forward hands the request on, under a watch when its connection may stay open.
+func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
+	w := &responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
+	if !longLived(q.r) {
+		return next(w, q.r)
+	}
+	ctx, cancel := context.WithCancel(q.r.Context())
+	defer cancel()
+	go g.watch(ctx, cancel, q)
+	return next(w, q.r.WithContext(ctx))
+}
+
+// origin is the configured origin of the site. Without one, only a loopback host speaks for
+// itself: any other name was chosen by the client.
+func (g *Gate) origin(q *request) string {
+	switch {
+	case g.Origin != "" && len(g.Hosts) == 1 && !strings.HasPrefix(g.Hosts[0], "*."):
+		return g.Origin
+	case q.host.loopback(), len(g.Hosts) > 0:
+		if q.r.TLS == nil && (q.plain || strings.HasPrefix(g.Origin, "http://")) {
+			return "http://" + q.host.display(false)
+		}
+		return "https://" + q.host.display(true)
+	}
+	return ""
+}
+
+// portal serves the gateway's own pages and API.
+func (g *Gate) portal(q *request) {
+	if q.unknown != nil {
+		g.unavailable(q)
+		return
+	}
+	v := &visit.Visit{
+		Session: q.session, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
+		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
+	}
+	if q.arrival.Judged != nil {
+		q.arrival.Judged(Verdict{Outcome: "portal", Session: q.session, RequestID: v.RequestID})
+	}
+	// The portal sees the request as it was received, whatever a rewrite made of it.
+	r := q.r.Clone(visit.With(q.r.Context(), v))
+	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = q.original.path, "", q.original.query
+	g.Portal.ServeHTTP(q.w, r)
+}
+
+func (q *request) judged(d *policy.Decision) {
+	if q.arrival.Judged != nil {
+		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Session: q.session})
+	}
+}

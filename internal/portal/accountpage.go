@@ -1,0 +1,337 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/mileusna/useragent"
+
+	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/ui"
+)
+
+func (p *Portal) showAccount(c *call) error {
+	u, err := p.engine.User(c.ctx(), c.visitor)
+	if err != nil {
+		return err
+	}
+	m, err := p.account(c, &u)
+	if err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "portal", m)
+}
+
+func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
+	list, err := p.engine.Sessions(c.ctx(), c.visitor)
+	if err != nil {
+		return ui.Account{}, err
+	}
+	m := ui.Account{
+		Common: p.common(c, ""), Identity: p.identity(c), NewEmails: true, Home: "/",
+		Offers: ui.Offers{Password: p.engine.Offers(factors.Password), TOTP: p.engine.Offers(factors.TOTP)},
+	}
+	for i, e := range u.Emails {
+		m.Emails = append(m.Emails, ui.Email{
+			ID: e.ID, Address: e.Address, Verified: e.Verified, Primary: i == 0, Removable: p.removable(u, e.ID) && len(u.Emails) > 1,
+		})
+	}
+	if u.Password != nil {
+		m.Password = ui.PasswordState{
+			Set: true, ChangedAt: u.Password.UpdatedAt, Locked: u.Password.MustReset, Removable: p.removable(u, account.PasswordID(u.ID)),
+		}
+	}
+	m.TOTP = totpState(u)
+	if u.TOTP != nil {
+		m.TOTP.Removable = p.removable(u, u.TOTP.ID)
+	}
+	if u.Recovery != nil {
+		m.Recovery = ui.RecoveryState{Set: true, Left: u.Recovery.Left(), Of: len(u.Recovery.IDs()), CreatedAt: u.Recovery.CreatedAt}
+	}
+	for _, s := range list {
+		m.Sessions = append(m.Sessions, sessionRow(s, c.visitor.Session))
+	}
+	return m, nil
+}
+
+func (p *Portal) removable(u *account.User, id string) bool {
+	return account.MayRemove(u, p.engine.Options().Primary, id) == nil
+}
+
+func totpState(u *account.User) ui.TOTPState {
+	s := ui.TOTPState{}
+	if u.TOTP != nil {
+		s.Set, s.CreatedAt = true, u.TOTP.ConfirmedAt
+		return s
+	}
+	s.Pending = u.PendingTOTP != nil
+	if err := account.MayAddSecond(u); err != nil {
+		s.Blocked = flow.ErrEmailNotVerified.Detail
+	}
+	return s
+}
+
+func sessionRow(s, current *session.Session) ui.Session {
+	return ui.Session{
+		ID: s.ID, Device: device(s.Attributes.UserAgent), Address: s.Attributes.IPAddress,
+		StartedAt: s.StartedAt, UsedAt: s.LastAccessedAt, Current: s.ID == current.ID,
+	}
+}
+
+// device describes a browser in the words that its owner would use.
+func device(agent string) string {
+	ua := useragent.Parse(agent)
+	switch {
+	case ua.Name == "":
+		return "Unknown program"
+	case ua.OS == "":
+		return ua.Name
+	}
+	return ua.Name + " on " + ua.OS
+}
+
+// accountAgain shows the account page with what has to be put right, or passes the error on.
+func (p *Portal) accountAgain(c *call, err error) error {
+	e := personal(err)
+	if e == nil || c.visitor.Session == nil || errors.Is(e, flow.ErrNoSession) {
+		return err
+	}
+	u, uerr := p.engine.User(c.ctx(), c.visitor)
+	if uerr != nil {
+		return uerr
+	}
+	m, aerr := p.account(c, &u)
+	if aerr != nil {
+		return aerr
+	}
+	m.Common = refused(m.Common, "", e)
+	retryAfter(c.w, e)
+	return p.show(c, e.Status, "portal", m)
+}
+
+func (p *Portal) accountDone(c *call, err error) error {
+	if err != nil {
+		return p.accountAgain(c, err)
+	}
+	return c.redirect(ui.PathAccount)
+}
+
+func (p *Portal) postName(c *call) error {
+	return p.accountDone(c, p.engine.Rename(c.ctx(), c.visitor, c.value("name")))
+}
+
+func (p *Portal) postSessionsForm(c *call) error {
+	switch c.value("action") {
+	case "revoke":
+		return p.accountDone(c, p.engine.RevokeSession(c.ctx(), c.visitor, c.value("session_id")))
+	case "revoke_others":
+		return p.accountDone(c, p.engine.RevokeOtherSessions(c.ctx(), c.visitor))
+	}
+	return errBody
+}
+
+func (p *Portal) postTOTPForm(c *call) error {
+	switch c.value("action") {
+	case "start":
+		return p.startTOTP(c)
+	case "confirm":
+		return p.confirmTOTP(c)
+	case "cancel":
+		return p.afterAccount(c)
+	case "remove":
+		u, err := p.engine.User(c.ctx(), c.visitor)
+		if err != nil {
+			return err
+		}
+		if u.TOTP == nil {
+			return p.accountAgain(c, flow.ErrTOTPNotFound)
+		}
+		return p.removeConfirmed(c, u.TOTP.ID, ui.Confirm{
+			Heading: "Remove your authenticator app?", Action: ui.PathTOTP,
+			Text:   "Pages that ask for an authenticator code will stay closed until you set up another one. Your recovery codes stop working too.",
+			Button: "Remove authenticator app", Fields: []ui.Field{{Name: "action", Value: "remove"}},
+		})
+	}
+	return errBody
+}
+
+// removeConfirmed removes a credential once the person has confirmed it.
+func (p *Portal) removeConfirmed(c *call, id string, ask ui.Confirm) error {
+	if err := p.engine.MayChange(c.ctx(), c.visitor); err != nil {
+		return p.accountAgain(c, err)
+	}
+	if c.value("confirm") != "yes" {
+		ask.Common, ask.Cancel = p.common(c, ""), ui.PathAccount
+		return p.show(c, http.StatusOK, "portal", ask)
+	}
+	return p.accountDone(c, p.engine.RemoveFactor(c.ctx(), c.visitor, id))
+}
+
+func (p *Portal) startTOTP(c *call) error {
+	t, err := p.engine.StartTOTP(c.ctx(), c.visitor)
+	if err != nil {
+		return p.enrolmentRefused(c, err)
+	}
+	return p.show(c, http.StatusOK, "portal", ui.EnrolTOTP{
+		Common: p.common(c, c.value("flow")), Identity: p.identity(c), ID: t.ID, QR: t.QR, Secret: t.Secret, URI: t.URI,
+	})
+}
+
+// enrolmentRefused leads an unverified address to its confirmation, which is what helps.
+func (p *Portal) enrolmentRefused(c *call, err error) error {
+	if !errors.Is(err, flow.ErrEmailNotVerified) {
+		return p.accountAgain(c, err)
+	}
+	return p.sendConfirmation(c, c.visitor.Session.User.Email, p.engine.SendEmailCode)
+}
+
+func (p *Portal) confirmTOTP(c *call) error {
+	result, err := p.engine.AuthenticateTOTP(c.ctx(), c.visitor, typed(c.value("code")))
+	if e := personal(err); e != nil && !errors.Is(e, flow.ErrNoSession) {
+		m := ui.EnrolTOTP{Common: refused(p.common(c, c.value("flow")), "code", e), Identity: p.identity(c), ID: c.value("totp_id")}
+		retryAfter(c.w, e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	c.proven(result)
+	pending, _, err := p.pending(c, c.value("flow"))
+	if err != nil {
+		return err
+	}
+	if c.value("flow") == "" {
+		pending.Return = ui.PathAccount
+	}
+	return p.showRecoveryCodes(c, pending, result.RecoveryCodes, false)
+}
+
+func (p *Portal) showRecoveryCodes(c *call, pending flow.Pending, codes []string, replaced bool) error {
+	if c.visitor.Session != nil && pending.Family != "" {
+		pending.Family = c.visitor.Session.Family
+	}
+	id, err := p.engine.Continue(pending)
+	if err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "portal", ui.RecoveryCodes{
+		Common: p.common(c, id), Identity: p.identity(c), Codes: codes, Host: c.visit.Host, Replaced: replaced,
+	})
+}
+
+func (p *Portal) postRecoveryForm(c *call) error {
+	switch c.value("action") {
+	case "new":
+		codes, err := p.engine.RenewRecoveryCodes(c.ctx(), c.visitor)
+		if err != nil {
+			return p.accountAgain(c, err)
+		}
+		return p.showRecoveryCodes(c, flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, CreatedAt: p.engine.Now()}, codes, true)
+	case "saved":
+		return p.afterAccount(c)
+	}
+	return errBody
+}
+
+// afterAccount goes on with the flow that led to a page of the account, or back to it.
+func (p *Portal) afterAccount(c *call) error {
+	if c.value("flow") == "" {
+		return c.redirect(ui.PathAccount)
+	}
+	pending, _, err := p.pending(c, c.value("flow"))
+	if err != nil {
+		return err
+	}
+	return p.next(c, pending)
+}
+
+func (p *Portal) postEmailsForm(c *call) error {
+	id := c.value("email_id")
+	switch c.value("action") {
+	case "add":
+		return p.sendConfirmation(c, c.value("email"), p.engine.AddEmail)
+	case "send":
+		u, err := p.engine.User(c.ctx(), c.visitor)
+		if err != nil {
+			return err
+		}
+		if e := u.Email(id); e != nil {
+			return p.sendConfirmation(c, e.Address, p.engine.SendEmailCode)
+		}
+		pending, _, err := p.pending(c, c.value("flow"))
+		if err != nil {
+			return err
+		}
+		return p.sendConfirmation(c, pending.Email, p.engine.AddEmail)
+	case "verify":
+		return p.confirmEmail(c)
+	case "primary":
+		return p.accountDone(c, p.engine.MakePrimary(c.ctx(), c.visitor, id))
+	case "remove":
+		u, err := p.engine.User(c.ctx(), c.visitor)
+		if err != nil {
+			return err
+		}
+		e := u.Email(id)
+		if e == nil { // an address that was never confirmed is dropped by leaving it
+			return c.redirect(ui.PathAccount)
+		}
+		return p.removeConfirmed(c, id, ui.Confirm{
+			Heading: "Remove " + e.Address + "?", Action: ui.PathEmails, Button: "Remove this address",
+			Text:   "You can no longer sign in or get codes with this address.",
+			Fields: []ui.Field{{Name: "action", Value: "remove"}, {Name: "email_id", Value: id}},
+		})
+	}
+	return errBody
+}
+
+type sendCode func(context.Context, flow.Visitor, string) (string, error)
+
+func (p *Portal) sendConfirmation(c *call, address string, send sendCode) error {
+	methodID, err := send(c.ctx(), c.visitor, address)
+	if err != nil {
+		return p.accountAgain(c, err)
+	}
+	folded, err := account.FoldEmail(address)
+	if err != nil {
+		return err
+	}
+	pending := flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, Family: c.visitor.Session.Family, Email: folded, MethodID: methodID}
+	id, err := p.engine.Begin(pending)
+	if err != nil {
+		return err
+	}
+	return c.redirect(ui.PathEmails + "?flow=" + id)
+}
+
+func (p *Portal) showConfirmEmail(c *call) error {
+	pending, err := p.engine.Pending(c.visitor, c.visit.Host, c.r.URL.Query().Get("flow"))
+	if err != nil || pending.MethodID == "" || c.visitor.Session == nil {
+		return c.redirect(ui.PathAccount)
+	}
+	return p.show(c, http.StatusOK, "portal", ui.ConfirmEmail{
+		Common: p.common(c, c.r.URL.Query().Get("flow")), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email,
+	})
+}
+
+func (p *Portal) confirmEmail(c *call) error {
+	pending, id, err := p.pending(c, c.value("flow"))
+	if err != nil {
+		return err
+	}
+	result, err := p.engine.AuthenticateCode(c.ctx(), c.visitor, pending.MethodID, typed(c.value("code")))
+	if e := personal(err); e != nil && c.visitor.Session != nil {
+		m := ui.ConfirmEmail{Common: refused(p.common(c, id), "code", e), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email}
+		retryAfter(c.w, e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	c.proven(result)
+	return c.redirect(ui.PathAccount)
+}

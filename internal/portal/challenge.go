@@ -1,0 +1,258 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/ui"
+)
+
+// strength orders what a challenge offers: what is hardest to steal comes first.
+var strength = []string{
+	"passkey", "webauthn", "totp", "crypto_wallet", "oauth", "password",
+	"sms_otp", "whatsapp_otp", "email_otp", "magic_link", "recovery_code",
+}
+
+// challenge is what a visitor still has to do for a flow.
+type challenge struct {
+	pending  flow.Pending
+	id       string
+	progress flow.Progress
+	methods  []ui.Method
+}
+
+func (p *Portal) openChallenge(c *call, id string) (*challenge, error) {
+	pending, err := p.engine.Pending(c.visitor, c.visit.Host, id)
+	if err != nil {
+		return nil, err
+	}
+	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
+	if err != nil {
+		return nil, err
+	}
+	return &challenge{pending: pending, id: id, progress: progress, methods: methods(progress)}, nil
+}
+
+// methods lists the factors that the user can prove now and that lead to the end: those of
+// the alternatives of which every factor is enrolled.
+func methods(progress flow.Progress) []ui.Method {
+	var out []ui.Method
+	for _, set := range progress.Missing {
+		if slices.ContainsFunc(set, func(m flow.MissingFactor) bool { return !m.Enrolled }) {
+			continue
+		}
+		for _, m := range set {
+			if slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == m.Factor }) {
+				continue
+			}
+			base, _, _ := strings.Cut(m.Factor, ":")
+			out = append(out, ui.Method{Factor: base, Value: m.Factor, Hint: hint(progress, m.Factor)})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b ui.Method) int {
+		return slices.Index(strength, a.Factor) - slices.Index(strength, b.Factor)
+	})
+	return out
+}
+
+func hint(progress flow.Progress, factor string) string {
+	for _, o := range progress.Options {
+		if o.Factor == factor {
+			return o.Hint
+		}
+	}
+	return ""
+}
+
+func (p *Portal) showChallenge(c *call) error {
+	if c.visitor.Session == nil {
+		pending, _, err := p.pending(c, c.r.URL.Query().Get("flow"))
+		if err != nil {
+			return err
+		}
+		return p.again(c, ui.PathSignIn, pending)
+	}
+	ch, err := p.openChallenge(c, c.r.URL.Query().Get("flow"))
+	if errors.Is(err, flow.ErrNotFound) {
+		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "flow", Next: "/"})
+	}
+	if err != nil {
+		return err
+	}
+	if ch.progress.Satisfied {
+		return c.redirect(local(ch.pending.Return))
+	}
+	if len(ch.methods) == 0 {
+		return p.noFactor(c, ch)
+	}
+	return p.show(c, http.StatusOK, "step_up", p.challengePage(c, ch))
+}
+
+func (p *Portal) challengePage(c *call, ch *challenge) ui.Challenge {
+	m := ui.Challenge{
+		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c),
+		Method: ch.method(), Sent: ch.pending.MethodID != "", Lasts: lasts(ch.progress),
+	}
+	for _, o := range ch.methods {
+		if o.Value != m.Method.Value {
+			m.Others = append(m.Others, o)
+		}
+	}
+	fewest := 0
+	for _, set := range ch.progress.Missing {
+		if fewest == 0 || len(set) < fewest {
+			fewest = len(set)
+		}
+	}
+	m.Step, m.Steps = 1, fewest
+	return m
+}
+
+// method is the way that the visitor chose, or else the strongest.
+func (ch *challenge) method() ui.Method {
+	for _, m := range ch.methods {
+		if m.Value == ch.pending.Method {
+			return m
+		}
+	}
+	return ch.methods[0]
+}
+
+// lasts is how long the confirmation will hold.
+func lasts(progress flow.Progress) time.Duration {
+	if progress.Required == nil {
+		return 0
+	}
+	return progress.Required.MaxAge()
+}
+
+// noFactor says what to enrol, or that nothing helps.
+func (p *Portal) noFactor(c *call, ch *challenge) error {
+	m := ui.NoFactor{
+		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c), Reference: c.visit.RequestID,
+	}
+	for _, o := range ch.progress.Options {
+		if e, ok := enrolment(o); ok && !o.Enrolled {
+			m.Options = append(m.Options, e)
+		}
+	}
+	return p.show(c, http.StatusForbidden, "step_up", m)
+}
+
+// enrolment says how a user sets a factor up without help; ok is false when they cannot.
+func enrolment(o flow.Option) (e ui.Enrolment, ok bool) {
+	if factors.Product(o.Factor) == factors.TOTP {
+		return ui.Enrolment{Factor: o.Factor, Action: ui.PathTOTP, Fields: []ui.Field{{Name: "action", Value: "start"}}}, true
+	}
+	return ui.Enrolment{}, false
+}
+
+func (p *Portal) postChallenge(c *call) error {
+	if c.visitor.Session == nil {
+		pending, _, err := p.pending(c, c.value("flow"))
+		if err != nil {
+			return err
+		}
+		return p.again(c, ui.PathSignIn, pending)
+	}
+	if c.value("action") == "cancel" {
+		return c.redirect("/")
+	}
+	ch, err := p.openChallenge(c, c.value("flow"))
+	if errors.Is(err, flow.ErrNotFound) {
+		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "flow", Next: "/"})
+	}
+	if err != nil {
+		return err
+	}
+	if ch.progress.Satisfied {
+		return c.redirect(local(ch.pending.Return))
+	}
+	if len(ch.methods) == 0 {
+		return p.noFactor(c, ch)
+	}
+	if chosen := c.value("method"); chosen != "" && chosen != ch.pending.Method {
+		ch.pending.Method = chosen
+		if c.value("action") != "verify" {
+			ch.pending.MethodID = ""
+		}
+	}
+	switch c.value("action") {
+	case "choose":
+		return p.again(c, ui.PathChallenge, ch.pending)
+	case "send":
+		return p.sendChallengeCode(c, ch)
+	case "verify":
+		return p.verifyChallenge(c, ch)
+	case "continue":
+		return p.next(c, ch.pending)
+	}
+	return errBody
+}
+
+func (p *Portal) sendChallengeCode(c *call, ch *challenge) error {
+	if ch.method().Factor != string(factors.EmailOTP) {
+		return errBody
+	}
+	methodID, err := p.engine.SendEmailCode(c.ctx(), c.visitor, c.visitor.Session.User.Email)
+	if err != nil {
+		return p.challengeRefused(c, ch, err)
+	}
+	ch.pending.MethodID = methodID
+	return p.again(c, ui.PathChallenge, ch.pending)
+}
+
+func (p *Portal) challengeRefused(c *call, ch *challenge, err error) error {
+	e := personal(err)
+	if e == nil {
+		return err
+	}
+	id, ferr := p.engine.Continue(ch.pending)
+	if ferr != nil {
+		return ferr
+	}
+	ch.id = id
+	m := p.challengePage(c, ch)
+	field := "code"
+	if m.Method.Factor == string(factors.Password) {
+		field = "password"
+	}
+	m.Common = refused(m.Common, field, e)
+	retryAfter(c.w, e)
+	return p.show(c, e.Status, "step_up", m)
+}
+
+func (p *Portal) verifyChallenge(c *call, ch *challenge) error {
+	var result flow.Result
+	var err error
+	code := typed(c.value("code"))
+	switch factors.Product(ch.method().Factor) {
+	case factors.Password:
+		result, err = p.engine.AuthenticatePassword(c.ctx(), c.visitor, c.visitor.Session.User.Email, c.value("password"))
+	case factors.TOTP:
+		result, err = p.engine.AuthenticateTOTP(c.ctx(), c.visitor, code)
+	case factors.RecoveryCode:
+		result, err = p.engine.AuthenticateRecoveryCode(c.ctx(), c.visitor, strings.TrimSpace(c.value("code")))
+	case factors.EmailOTP:
+		result, err = p.engine.AuthenticateCode(c.ctx(), c.visitor, ch.pending.MethodID, code)
+	default:
+		return errBody
+	}
+	if err != nil {
+		return p.challengeRefused(c, ch, err)
+	}
+	c.proven(result)
+	if len(result.RecoveryCodes) > 0 {
+		return p.showRecoveryCodes(c, ch.pending, result.RecoveryCodes, false)
+	}
+	return p.next(c, ch.pending)
+}
+
+// typed takes the white space out of a code that a person typed or pasted into a form. The
+// API takes codes as they are.
+func typed(code string) string { return strings.Join(strings.Fields(code), "") }

@@ -1,0 +1,204 @@
+package portal
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/ui"
+)
+
+// routePages registers every page and every form.
+func (p *Portal) routePages() {
+	p.page("GET "+ui.PathSignIn, p.showSignIn)
+	p.form(ui.PathSignIn, p.postSignIn)
+	p.page("GET "+ui.PathChallenge, p.showChallenge)
+	p.form(ui.PathChallenge, p.postChallenge)
+	p.page("GET "+ui.PathSignOut, p.showSignOut)
+	p.form(ui.PathSignOut, p.postSignOut)
+	p.page("GET "+ui.PathInvite+"{token}", p.showInvite)
+	p.form(ui.PathInvite+"{token}", p.postInvite)
+	p.page("GET "+ui.PathForgot, p.showForgot)
+	p.form(ui.PathForgot, p.postForgot)
+	p.page("GET "+ui.PathReset+"/{token}", p.showReset)
+	p.form(ui.PathReset, p.postResetForm)
+	p.page("GET "+ui.PathAccount, p.showAccount)
+	p.form(ui.PathName, p.postName)
+	p.page("GET "+ui.PathPassword, p.showPassword)
+	p.form(ui.PathPassword, p.postPassword)
+	p.page("GET "+ui.PathEmails, p.showConfirmEmail)
+	p.form(ui.PathEmails, p.postEmailsForm)
+	p.form(ui.PathTOTP, p.postTOTPForm)
+	p.form(ui.PathRecoveryCodes, p.postRecoveryForm)
+	p.form(ui.PathSessions, p.postSessionsForm)
+	p.page("GET "+Prefix+"{$}", func(c *call) error { return c.redirect(ui.PathAccount) })
+	p.page("GET "+ui.PathOutbox, p.showOutbox)
+	p.page("GET "+ui.PathOutboxJSON, p.outboxJSON)
+}
+
+type pageHandler func(c *call) error
+
+// page registers a handler whose errors become error pages.
+func (p *Portal) page(pattern string, h pageHandler) {
+	p.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		c := newCall(w, r)
+		if err := h(c); err != nil {
+			p.failedPage(c, err)
+		}
+	})
+}
+
+// form registers a handler for a POST whose token must be that of the visitor.
+func (p *Portal) form(path string, h pageHandler) {
+	p.page("POST "+path, func(c *call) error {
+		if err := c.r.ParseForm(); err != nil {
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				return errTooLarge
+			}
+			return errBody
+		}
+		given, want := c.value("csrf"), p.csrf(c)
+		if subtle.ConstantTimeCompare([]byte(given), []byte(want)) != 1 {
+			return errCrossOrigin
+		}
+		return h(c)
+	})
+}
+
+// csrf is the token of a visitor's forms. It follows the family of the session, so that a
+// form survives a step-up in another tab.
+func (p *Portal) csrf(c *call) string {
+	family := ""
+	if c.visitor.Session != nil {
+		family = c.visitor.Session.Family
+	}
+	return p.engine.FormToken(c.visit.Host, family)
+}
+
+// value is a field of the posted form.
+func (c *call) value(name string) string { return c.r.PostForm.Get(name) }
+
+func (c *call) redirect(to string) error {
+	http.Redirect(c.w, c.r, to, http.StatusSeeOther)
+	return nil
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// common fills the part that all forms share.
+func (p *Portal) common(c *call, flowID string) ui.Common {
+	return ui.Common{CSRF: p.csrf(c), Flow: flowID}
+}
+
+// refused shows a form again with what has to be put right.
+func refused(common ui.Common, field string, e *flow.Error) ui.Common {
+	common.Problems = append(common.Problems, ui.Problem{Field: field, Text: e.Detail})
+	return common
+}
+
+// personal returns the error that a form can show in place; nil when the error is not one
+// that the visitor can put right there.
+func personal(err error) *flow.Error {
+	var e *flow.Error
+	if errors.As(err, &e) && e.Status < http.StatusInternalServerError && e.Required == nil {
+		return e
+	}
+	return nil
+}
+
+func (p *Portal) show(c *call, status int, mark string, m ui.Page) error {
+	if mark != "" {
+		c.w.Header().Set("Stepgate-Response", mark)
+	}
+	return p.pages.Render(c.w, status, m)
+}
+
+// failedPage answers an error of a page. A further proof that would help is asked for.
+func (p *Portal) failedPage(c *call, err error) {
+	e := p.known(err)
+	switch {
+	case e.Required != nil && c.visitor.Session != nil:
+		id, err := p.engine.StepUp(c.visitor.Session, c.visit.Host, ui.PathAccount, e.Required)
+		if err == nil {
+			_ = c.redirect(ui.PathChallenge + "?flow=" + id)
+			return
+		}
+		e = p.known(err)
+	case errors.Is(e, flow.ErrNoSession):
+		id, err := p.engine.Begin(flow.Pending{Host: c.visit.Host, Return: ui.PathAccount})
+		if err == nil {
+			_ = c.redirect(ui.PathSignIn + "?flow=" + id)
+			return
+		}
+		e = p.known(err)
+	}
+	p.errorPage(c, e)
+}
+
+func (p *Portal) errorPage(c *call, err error) {
+	e := p.known(err)
+	retryAfter(c.w, e)
+	page := ui.Error{Status: e.Status, Detail: e.Detail, RetryAfter: e.RetryAfter, Reference: c.visit.RequestID, Back: "/"}
+	if err := p.show(c, e.Status, "error", page); err != nil {
+		p.log("render the error page", err)
+	}
+}
+
+// next is where a flow goes on after a proof: to the challenge while something is missing,
+// else back to where the visitor was going.
+func (p *Portal) next(c *call, pending flow.Pending) error {
+	to, err := p.nextURL(c, pending)
+	if err != nil {
+		return err
+	}
+	return c.redirect(to)
+}
+
+func (p *Portal) nextURL(c *call, pending flow.Pending) (string, error) {
+	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
+	if err != nil {
+		return "", err
+	}
+	if progress.Satisfied {
+		return local(pending.Return), nil
+	}
+	pending.Method, pending.Email, pending.MethodID = "", "", ""
+	if c.visitor.Session == nil {
+		pending.Family = ""
+		id, err := p.engine.Continue(pending)
+		return ui.PathSignIn + "?flow=" + id, err
+	}
+	pending.Family = c.visitor.Session.Family
+	id, err := p.engine.Continue(pending)
+	return ui.PathChallenge + "?flow=" + id, err
+}
+
+// local lets only a path of this host through.
+func local(to string) string {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		return "/"
+	}
+	return to
+}
+
+// proven makes a new session the one of this call and of the browser.
+func (c *call) proven(r flow.Result) {
+	c.visit.SetCookie(c.w, r.Cookie)
+	c.visitor.Session = r.Session
+}
+
+func target(pending flow.Pending) ui.Target {
+	path, _, _ := strings.Cut(pending.Return, "?")
+	return ui.Target{Host: pending.Host, Path: path, Title: ""}
+}
+
+func (p *Portal) identity(c *call) ui.Identity {
+	if c.visitor.Session == nil {
+		return ui.Identity{}
+	}
+	return ui.Identity{Email: c.visitor.Session.User.Email, Name: c.visitor.Session.User.Name}
+}

@@ -1,0 +1,139 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/ui"
+)
+
+func (p *Portal) showPassword(c *call) error {
+	m, err := p.passwordForm(c)
+	if err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "portal", m)
+}
+
+func (p *Portal) passwordForm(c *call) (ui.Password, error) {
+	u, err := p.engine.User(c.ctx(), c.visitor)
+	if err != nil {
+		return ui.Password{}, err
+	}
+	fresh := account.Fresh(c.visitor.Subject().Factors, account.PasswordMaxAge, p.engine.Now())
+	return ui.Password{
+		Common: p.common(c, ""), Identity: p.identity(c), Set: u.Password != nil, NeedCurrent: u.PasswordUsable() && !fresh,
+		Minimum: account.PasswordMinimum(&u), Cancel: ui.PathAccount,
+	}, nil
+}
+
+func (p *Portal) postPassword(c *call) error {
+	m, err := p.passwordForm(c)
+	if err != nil {
+		return err
+	}
+	if m.NeedCurrent {
+		result, err := p.engine.AuthenticatePassword(c.ctx(), c.visitor, c.visitor.Session.User.Email, c.value("current_password"))
+		if e := personal(err); e != nil {
+			m.Common = refused(m.Common, "current_password", e)
+			return p.show(c, e.Status, "portal", m)
+		}
+		if err != nil {
+			return err
+		}
+		c.proven(result)
+		m.NeedCurrent = false
+	}
+	err = p.engine.SetPassword(c.ctx(), c.visitor, c.value("password"))
+	if e := personal(err); e != nil {
+		m.Common = refused(m.Common, "password", e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	return c.redirect(ui.PathAccount)
+}
+
+func (p *Portal) showForgot(c *call) error {
+	return p.show(c, http.StatusOK, "portal", ui.ForgotPassword{
+		Common: p.common(c, c.r.URL.Query().Get("flow")), Cancel: signInPath(c.r.URL.Query().Get("flow")),
+	})
+}
+
+// signInPath is the sign-in page of a flow. A flow id has no byte that a URL would escape;
+// anything else is not one.
+func signInPath(id string) string {
+	for _, b := range []byte(id) {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '-' || b == '_') {
+			return ui.PathSignIn
+		}
+	}
+	if id == "" {
+		return ui.PathSignIn
+	}
+	return ui.PathSignIn + "?flow=" + id
+}
+
+func (p *Portal) postForgot(c *call) error {
+	m := ui.ForgotPassword{
+		Common: p.common(c, c.value("flow")), Email: c.value("email"), Cancel: signInPath(c.value("flow")), Lasts: account.ResetTicket.Life(),
+	}
+	err := p.engine.StartReset(c.ctx(), c.visitor, m.Email)
+	if e := personal(err); e != nil {
+		m.Common = refused(m.Common, "email", e)
+		retryAfter(c.w, e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	m.Sent = true
+	return p.show(c, http.StatusOK, "portal", m)
+}
+
+func (p *Portal) showReset(c *call) error {
+	m, err := p.resetForm(c, c.r.PathValue("token"))
+	if errors.Is(err, flow.ErrLinkNotFound) {
+		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "reset", Next: ui.PathForgot})
+	}
+	if err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "portal", m)
+}
+
+func (p *Portal) resetForm(c *call, token string) (ui.ResetPassword, error) {
+	email, minimum, err := p.engine.ResetTarget(c.ctx(), c.visitor, token)
+	return ui.ResetPassword{Common: p.common(c, ""), Token: token, Email: email, Minimum: minimum}, err
+}
+
+func (p *Portal) postResetForm(c *call) error {
+	token := c.value("token")
+	err := p.engine.Reset(c.ctx(), c.visitor, token, c.value("password"))
+	if errors.Is(err, flow.ErrLinkNotFound) {
+		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "reset", Next: ui.PathForgot})
+	}
+	if e := personal(err); e != nil {
+		m, ferr := p.resetForm(c, token)
+		if ferr != nil {
+			return ferr
+		}
+		m.Common = refused(m.Common, "password", e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	c.visit.ClearCookie(c.w)
+	fresh, id, err := p.pending(c, "")
+	if err != nil {
+		return err
+	}
+	c.visitor.Session = nil
+	m := p.signIn(c, fresh, id)
+	m.Notice = "Your password was changed. Sign in with the new one."
+	return p.show(c, http.StatusOK, "sign_in", m)
+}

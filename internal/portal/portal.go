@@ -1,0 +1,141 @@
+// Package portal is what the gateway itself serves below /.stepgate/: the pages of sign-in,
+// challenge and account, and the JSON API. Both are renderings of the flow engine. Requests
+// reach it through the gate, which has judged target, host and session.
+package portal
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/visit"
+	"github.com/stepgate/stepgate/ui"
+)
+
+// Prefix is the reserved path of every gated host.
+const Prefix = "/.stepgate/"
+
+const (
+	// maxBody bounds every body that the portal reads.
+	maxBody = 16 << 10
+	// maxUserAgent bounds what is kept of a header that a client controls.
+	maxUserAgent = 256
+)
+
+// Config is what New needs.
+type Config struct {
+	Engine *flow.Engine
+	Pages  *ui.Pages
+	// Outbox shows kept messages on loopback; nil when messages are really sent.
+	Outbox *delivery.Outbox
+	// JWKS serves the public keys of assertions.
+	JWKS http.Handler
+	// Log takes errors that no answer tells about.
+	Log func(msg string, err error)
+}
+
+// Portal serves the pages and the API.
+type Portal struct {
+	engine *flow.Engine
+	pages  *ui.Pages
+	outbox *delivery.Outbox
+	log    func(string, error)
+	mux    *http.ServeMux
+	guard  *http.CrossOriginProtection
+}
+
+// New returns a Portal.
+func New(c Config) *Portal {
+	p := &Portal{
+		engine: c.Engine, pages: c.Pages, outbox: c.Outbox, log: c.Log,
+		mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(),
+	}
+	p.routeAPI()
+	p.routePages()
+	p.mux.Handle("GET "+Prefix+"assets/", http.StripPrefix(Prefix+"assets", c.Pages.Assets()))
+	if c.JWKS != nil {
+		p.mux.Handle("GET "+Prefix+"jwks.json", c.JWKS)
+	}
+	return p
+}
+
+// ServeHTTP implements http.Handler. A request that did not come through the gate, or that
+// another site caused, is refused before any handler sees it.
+func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if visit.From(r.Context()) == nil {
+		http.Error(w, "not available", http.StatusInternalServerError)
+		return
+	}
+	c := newCall(w, r)
+	h := w.Header()
+	h.Set("Stepgate-Response", "portal")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Stepgate-Request-Id", c.visit.RequestID)
+	if err := p.guard.Check(r); err != nil {
+		p.refuse(c, errCrossOrigin)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	handler, pattern := p.mux.Handler(r)
+	if pattern == "" {
+		p.unrouted(c, handler)
+		return
+	}
+	p.mux.ServeHTTP(w, r)
+}
+
+// unrouted answers what no route takes: 405 when another method would do, else 404.
+func (p *Portal) unrouted(c *call, handler http.Handler) {
+	probe := &headerProbe{header: make(http.Header)}
+	handler.ServeHTTP(probe, c.r)
+	if probe.status == http.StatusMethodNotAllowed {
+		c.w.Header().Set("Allow", probe.header.Get("Allow"))
+		p.refuse(c, errMethod)
+		return
+	}
+	p.refuse(c, flow.ErrNotFound)
+}
+
+// refuse answers in the form that the request asked for.
+func (p *Portal) refuse(c *call, err error) {
+	if c.api() {
+		p.problem(c, err)
+		return
+	}
+	p.errorPage(c, err)
+}
+
+// call is one request to the portal.
+type call struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	visit   *visit.Visit
+	visitor flow.Visitor
+}
+
+func newCall(w http.ResponseWriter, r *http.Request) *call {
+	v := visit.From(r.Context())
+	agent := r.UserAgent()
+	if len(agent) > maxUserAgent {
+		agent = agent[:maxUserAgent]
+	}
+	return &call{w: w, r: r, visit: v, visitor: flow.Visitor{
+		Session: v.Session, IP: v.IP, UserAgent: strings.ToValidUTF8(agent, ""), Origin: v.Origin,
+	}}
+}
+
+// api tells whether the request is one to the JSON API.
+func (c *call) api() bool { return strings.HasPrefix(c.r.URL.Path, Prefix+"api/") }
+
+// headerProbe reads what a handler would have answered.
+type headerProbe struct {
+	header http.Header
+	status int
+}
+
+func (p *headerProbe) Header() http.Header { return p.header }
+
+func (p *headerProbe) WriteHeader(status int) { p.status = status }
+
+func (p *headerProbe) Write(b []byte) (int, error) { return len(b), nil }

@@ -1,0 +1,74 @@
+// Package visit carries what the gate found out about a request to the pages and the API:
+// who is asking, from where, on which site. Only the gate makes a Visit; nothing in it is
+// taken from headers that a client controls.
+package visit
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+
+	"github.com/stepgate/stepgate/internal/session"
+)
+
+// Names of the session cookie.
+const (
+	// CookieName is used wherever the browser keeps Secure cookies. The prefixes make
+	// browsers refuse it from scripts and from other hosts (draft-ietf-httpbis-rfc6265bis
+	// and its layered successor).
+	CookieName = "__Host-Http-stepgate"
+	// LoopbackCookieName is used on plain-http loopback hosts only.
+	LoopbackCookieName = "stepgate"
+)
+
+// Visit is one request as the gate understood it.
+type Visit struct {
+	// Session is nil for a visitor who is not signed in.
+	Session *session.Session
+	// IP is the client's address; the zero Addr when it is unknown.
+	IP netip.Addr
+	// Host is the canonical host, in lower case, with its port when that is not the default.
+	Host string
+	// Origin is the origin of the site, such as "https://wiki.example.com".
+	Origin string
+	// Plain is set on plain-http loopback hosts, where the cookie cannot be Secure.
+	Plain bool
+	// Loopback is set when both the host and the client are loopback addresses.
+	Loopback bool
+	// RequestID names the request in answers and logs.
+	RequestID string
+}
+
+type key struct{}
+
+// With returns a context that carries v.
+func With(ctx context.Context, v *Visit) context.Context { return context.WithValue(ctx, key{}, v) }
+
+// From returns the Visit of a request; nil when the request did not come through the gate.
+func From(ctx context.Context) *Visit {
+	v, _ := ctx.Value(key{}).(*Visit)
+	return v
+}
+
+// SetCookie hands a session to the browser. The cookie has no expiry of its own: the
+// session's limits are kept by the gateway (NIST SP 800-63B-4, section 5.1.1).
+func (v *Visit) SetCookie(w http.ResponseWriter, value string) {
+	http.SetCookie(w, v.cookie(value))
+}
+
+// ClearCookie takes the session from the browser.
+func (v *Visit) ClearCookie(w http.ResponseWriter) {
+	c := v.cookie("")
+	c.MaxAge = -1
+	http.SetCookie(w, c)
+}
+
+func (v *Visit) cookie(value string) *http.Cookie {
+	name := CookieName
+	if v.Plain {
+		name = LoopbackCookieName
+	}
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: !v.Plain, SameSite: http.SameSiteLaxMode,
+	}
+}
