@@ -190,7 +190,7 @@ func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor)
 			continue
 		}
 		msg, err := delivery.Notice(n.kind, delivery.NoticeLetter{
-			To: m.Address, Site: e.opts.Issuer, Host: v.Host(), Detail: n.detail, At: now, IPAddress: attributes(v).IPAddress,
+			To: m.Address, Site: e.opts.Issuer, Host: e.place(v), Detail: n.detail, At: now, IPAddress: attributes(v).IPAddress,
 		})
 		if err != nil {
 			return asError(err)

@@ -68,7 +68,7 @@ func (e *Engine) sendCode(ctx context.Context, v Visitor, email string, compose 
 	if !known && v.Session == nil && !e.opts.Registration.allows(folded) {
 		return id, asError(e.db.Apply(ctx, c))
 	}
-	m, err := compose(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: v.Host(), Code: code, Life: e.opts.CodeLife})
+	m, err := compose(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: e.place(v), Code: code, Life: e.opts.CodeLife})
 	if err != nil {
 		return "", asError(err)
 	}

@@ -111,14 +111,17 @@ type Visitor struct {
 	IP      netip.Addr
 	// UserAgent is the header of that name, cut to a sane length.
 	UserAgent string
-	// Origin is the configured origin of the site, such as "https://wiki.example.com".
+	// Origin is the configured origin of the site, such as "https://wiki.example.com"; empty
+	// when the configuration does not name the host that was asked for.
 	Origin string
 }
 
-// Host is the host of the visitor's origin.
-func (v Visitor) Host() string {
-	_, host, _ := strings.Cut(v.Origin, "://")
-	return host
+// place is what messages call the site that a call came to.
+func (e *Engine) place(v Visitor) string {
+	if _, host, ok := strings.Cut(v.Origin, "://"); ok {
+		return host
+	}
+	return e.opts.Issuer
 }
 
 // user returns the account of a signed-in visitor.

@@ -90,7 +90,7 @@ var (
 		"This was tried wrongly too often and is switched off. Use another way to sign in and set it up again.")
 	ErrTooManyRequests = refusal(http.StatusTooManyRequests, "too_many_requests",
 		"That was too often in a short time. Wait a little and try again.")
-	ErrNotFound = refusal(http.StatusNotFound, "not_found", "There is nothing here by that name.")
+	ErrNotFound         = refusal(http.StatusNotFound, "not_found", "There is nothing here by that name.")
 	ErrEmailNotVerified = refusal(http.StatusForbidden, "email_not_verified",
 		"Confirm your e-mail address first: ask for an e-mail code and type it here.")
 	ErrLastWayIn = refusal(http.StatusConflict, "last_primary_factor",
@@ -103,7 +103,9 @@ var (
 		"This link is not valid any more. It may have been used, or it is too old. Ask for a new one.")
 	ErrNotOffered = refusal(http.StatusNotFound, "factor_not_offered",
 		"This way to sign in is not switched on here.")
-	ErrTooMany = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrTooMany  = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrNoOrigin = refusal(http.StatusMisdirectedRequest, "host_not_configured",
+		"Links cannot be sent from this host name, because the configuration does not name it. Use the address that your administrator gave you.")
 	ErrUnavailable = refusal(http.StatusServiceUnavailable, "store_unavailable",
 		"The gateway cannot reach its store right now. Nothing was changed. Try again in a moment.")
 )

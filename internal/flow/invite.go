@@ -12,7 +12,6 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-
 // Invite prepares an account and mails a one-time link for it. The link is returned too, for
 // an administrator who hands it over in person. origin is that of the site to sign in to.
 func (e *Engine) Invite(ctx context.Context, origin string, n account.NewUser) (link string, t account.Ticket, err error) {
@@ -34,7 +33,7 @@ func (e *Engine) Invite(ctx context.Context, origin string, n account.NewUser) (
 	}
 	link = origin + "/.stepgate/invite/" + token
 	m, err := delivery.Invite(delivery.Letter{
-		To: folded, Name: n.Name, Site: e.opts.Issuer, Host: Visitor{Origin: origin}.Host(), Link: link, Life: t.Kind.Life(),
+		To: folded, Name: n.Name, Site: e.opts.Issuer, Host: e.place(Visitor{Origin: origin}), Link: link, Life: t.Kind.Life(),
 	})
 	if err != nil {
 		return "", account.Ticket{}, asError(err)

@@ -199,6 +199,9 @@ func (e *Engine) StartReset(ctx context.Context, v Visitor, email string) error 
 	if !e.Offers(factors.Password) {
 		return ErrNotOffered
 	}
+	if v.Origin == "" {
+		return ErrNoOrigin
+	}
 	folded, key, known, err := e.lookup(ctx, email)
 	if err != nil {
 		return err
@@ -222,7 +225,7 @@ func (e *Engine) StartReset(ctx context.Context, v Visitor, email string) error 
 		return asError(err)
 	}
 	link := v.Origin + "/.stepgate/password/reset/" + token
-	m, err := delivery.PasswordReset(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: v.Host(), Link: link, Life: t.ExpiresAt.Sub(t.CreatedAt)})
+	m, err := delivery.PasswordReset(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: e.place(v), Link: link, Life: t.ExpiresAt.Sub(t.CreatedAt)})
 	if err != nil {
 		return asError(err)
 	}

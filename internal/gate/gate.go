@@ -57,8 +57,9 @@ type Site struct {
 	// Hosts are the names that the site serves, in lower case; "*." stands for one label.
 	// Empty serves any host.
 	Hosts []string
-	// Origin is the configured origin of the site; empty when the configuration names none.
-	Origin string
+	// Known are the host names that the operator configured anywhere. Only they, and loopback
+	// hosts, stand in links and assertions; any other name was chosen by the client.
+	Known []string
 	// Loosened are the items that request targets may contain.
 	Loosened []Item
 	// Policy returns the policy in force; nil means that there is none, which fails closed.
@@ -264,16 +265,14 @@ func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
 	return next(w, q.r.WithContext(ctx))
 }
 
-// origin is the configured origin of the site. Without one, only a loopback host speaks for
-// itself: any other name was chosen by the client.
+// origin is the origin of the site as the configuration knows it; empty when the host is a
+// name that only the client gave. Sites other than loopback are reached by TLS, here or at a
+// proxy in front: their cookie is Secure.
 func (g *Gate) origin(q *request) string {
 	switch {
-	case g.Origin != "" && len(g.Hosts) == 1 && !strings.HasPrefix(g.Hosts[0], "*."):
-		return g.Origin
-	case q.host.loopback(), len(g.Hosts) > 0:
-		if q.r.TLS == nil && (q.plain || strings.HasPrefix(g.Origin, "http://")) {
-			return "http://" + q.host.display(false)
-		}
+	case q.plain:
+		return "http://" + q.host.display(false)
+	case q.host.loopback(), len(g.Hosts) > 0, len(g.Known) > 0 && served(g.Known, q.host):
 		return "https://" + q.host.display(true)
 	}
 	return ""

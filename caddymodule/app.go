@@ -1,0 +1,325 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/session"
+)
+
+func init() {
+	caddy.RegisterModule(&App{})
+}
+
+// App is the Stepgate app: one store, one engine, and what all gates share.
+//
+// It logs under `stepgate`, and what an auditor wants to know under `stepgate.audit`.
+type App struct {
+	// StoreRaw is where state is kept.
+	// Default: bolt in Caddy's data directory.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=stepgate.stores inline_key=engine"`
+
+	// Secret seals the store and signs assertions: 32 bytes or more. Placeholders {file.*} and
+	// {env.*} are read when the configuration is loaded.
+	// Default: a random one, kept in a file beside the store.
+	Secret string `json:"secret,omitempty"`
+
+	// PreviousSecrets still open what they sealed, while a secret is being replaced.
+	// Default: none.
+	PreviousSecrets []string `json:"previous_secrets,omitempty"`
+
+	// Policy is the policy file of every gate that names none of its own.
+	// Default: none; each gate must then name one.
+	Policy string `json:"policy,omitempty"`
+
+	// Name is what authenticator apps and messages call the site.
+	// Default: Stepgate.
+	Name string `json:"name,omitempty"`
+
+	// Session limits.
+	Session SessionConfig `json:"session,omitzero"`
+
+	// Registration says who may make an account.
+	Registration RegistrationConfig `json:"registration,omitzero"`
+
+	// MailRaw sends e-mail.
+	// Default: none; then factors that need mail cannot be used.
+	MailRaw json.RawMessage `json:"mail,omitempty" caddy:"namespace=stepgate.senders inline_key=sender"`
+
+	// FactorsRaw are the factors that are offered at all, with their options.
+	// Default: password, email_otp and totp.
+	FactorsRaw caddy.ModuleMap `json:"factors,omitempty" caddy:"namespace=stepgate.factors"`
+
+	// Primary are the factors that may start a session.
+	// Default: all offered ones that ever may.
+	Primary []string `json:"primary,omitempty"`
+
+	ctx      caddy.Context
+	logger   *zap.Logger
+	keys     *secrets
+	opener   StoreOpener
+	mail     SenderMaker
+	options  flow.Options
+	hashing  PasswordFactor
+	policies *policyFiles
+
+	mu      sync.Mutex
+	runtime *runtime
+	engine  *engine
+	origin  string
+}
+
+// SessionConfig says when sessions end.
+type SessionConfig struct {
+	// Lifetime ends a session this long after its start.
+	// Default: 24h.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+	// Idle ends a session this long after its last request.
+	// Default: 1h.
+	Idle caddy.Duration `json:"idle,omitempty"`
+}
+
+// RegistrationConfig says who may make an account.
+type RegistrationConfig struct {
+	// Mode is closed (administrators make accounts), invite (administrators invite people),
+	// or open (anybody who proves a mailbox).
+	// Default: invite.
+	Mode string `json:"mode,omitempty"`
+	// Domains limits open registration to mailboxes of these domains.
+	// Default: all.
+	Domains []string `json:"domains,omitempty"`
+}
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "stepgate", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner. It reads configuration and opens nothing: the store
+// is opened by Start, so that `validate` can run beside a server.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Logger()
+	a.policies = newPolicyFiles(a.logger)
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"engine":"bolt"}`)
+	}
+	mod, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	opener, ok := mod.(StoreOpener)
+	if !ok {
+		return fmt.Errorf("store: module %T is no store", mod)
+	}
+	a.opener = opener
+	if a.keys, err = readSecrets(a.Secret, a.PreviousSecrets); err != nil {
+		return err
+	}
+	if a.MailRaw != nil {
+		mod, err := ctx.LoadModule(a, "MailRaw")
+		if err != nil {
+			return fmt.Errorf("mail: %w", err)
+		}
+		if a.mail, ok = mod.(SenderMaker); !ok {
+			return fmt.Errorf("mail: module %T is no sender", mod)
+		}
+	}
+	if a.Policy != "" {
+		if err := a.policies.add(a.Policy); err != nil {
+			return err
+		}
+	}
+	return a.provisionFactors(ctx)
+}
+
+func (a *App) provisionFactors(ctx caddy.Context) error {
+	if len(a.FactorsRaw) == 0 {
+		a.FactorsRaw = caddy.ModuleMap{"password": nil, "email_otp": nil, "totp": nil}
+		for name := range a.FactorsRaw {
+			a.FactorsRaw[name] = json.RawMessage(`{}`)
+		}
+	}
+	loaded, err := ctx.LoadModule(a, "FactorsRaw")
+	if err != nil {
+		return fmt.Errorf("factors: %w", err)
+	}
+	o := flow.Options{CodeLife: defaultCodeLife, Issuer: a.Name}
+	if o.Issuer == "" {
+		o.Issuer = "Stepgate"
+	}
+	for name, mod := range loaded.(map[string]any) {
+		f, ok := mod.(FactorGuest)
+		if !ok {
+			return fmt.Errorf("factors: module %T is no factor", mod)
+		}
+		f.apply(a, &o)
+		o.Offered = append(o.Offered, factors.Product(name))
+	}
+	slices.Sort(o.Offered)
+	if o.Primary, err = a.primary(o.Offered); err != nil {
+		return err
+	}
+	switch a.Registration.Mode {
+	case "", "invite", "closed":
+		if len(a.Registration.Domains) > 0 {
+			return errors.New("registration: domains belong to open registration")
+		}
+	case "open":
+		o.Registration = flow.Registration{Open: true}
+		for _, d := range a.Registration.Domains {
+			o.Registration.Domains = append(o.Registration.Domains, strings.ToLower(d))
+		}
+	default:
+		return fmt.Errorf("registration: unknown mode %q, expected closed, invite or open", a.Registration.Mode)
+	}
+	a.options = o
+	return nil
+}
+
+// primary reads which factors may start a session; the list is never empty.
+func (a *App) primary(offered []factors.Product) ([]factors.Product, error) {
+	var out []factors.Product
+	if len(a.Primary) == 0 {
+		for _, p := range offered {
+			if p.MayStart() {
+				out = append(out, p)
+			}
+		}
+	}
+	for _, name := range a.Primary {
+		p := factors.Product(name)
+		switch {
+		case !p.MayStart():
+			return nil, fmt.Errorf("primary: %q can never start a session", name)
+		case !slices.Contains(offered, p):
+			return nil, fmt.Errorf("primary: %q is not among the factors that are offered", name)
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("primary: no factor that is offered may start a session")
+	}
+	return out, nil
+}
+
+// Validate implements caddy.Validator.
+func (a *App) Validate() error {
+	l := a.limits()
+	if l.Lifetime < time.Minute || l.Idle < time.Minute || l.Idle > l.Lifetime {
+		return errors.New("session: lifetime and idle are at least 1m, and idle is at most lifetime")
+	}
+	if l.Lifetime > 30*24*time.Hour {
+		return errors.New("session: lifetime is at most 30d (NIST SP 800-63B-4, section 2.1.3)")
+	}
+	return nil
+}
+
+func (a *App) limits() session.Limits {
+	l := session.DefaultLimits
+	if a.Session.Lifetime != 0 {
+		l.Lifetime = time.Duration(a.Session.Lifetime)
+		l.Idle = min(l.Idle, l.Lifetime)
+	}
+	if a.Session.Idle != 0 {
+		l.Idle = time.Duration(a.Session.Idle)
+	}
+	return l
+}
+
+// Start implements caddy.App. It opens the store and watches the policy files.
+func (a *App) Start() error {
+	e, err := a.use()
+	if err != nil {
+		return err
+	}
+	if err := a.policies.watch(a.ctx); err != nil {
+		return err
+	}
+	return e.announceSetup(a.ctx, a.originForLinks())
+}
+
+// Stop implements caddy.App. The store stays open until the last configuration that uses it
+// is gone.
+func (*App) Stop() error { return nil }
+
+// Cleanup implements caddy.CleanerUpper. It also runs after a failed Provision, and while
+// requests of this configuration are still under way: it gives back only what was taken, and
+// leaves the references in place.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.runtime == nil {
+		return nil
+	}
+	_, err := runtimes.Delete(a.opener.Key())
+	return err
+}
+
+// use returns the engine, opening the store on first use: a request may come before Start.
+func (a *App) use() (*engine, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.engine != nil {
+		return a.engine, nil
+	}
+	rt, err := openRuntime(a.opener, a.keys, a.logger)
+	if err != nil {
+		return nil, err
+	}
+	a.runtime = rt
+	e, err := newEngine(a, rt)
+	if err != nil {
+		return nil, err
+	}
+	a.engine = e
+	return e, nil
+}
+
+func (a *App) senders(rt *runtime) (map[delivery.Channel]delivery.Sender, error) {
+	out := make(map[delivery.Channel]delivery.Sender)
+	if a.mail != nil {
+		s, err := a.mail.sender(rt)
+		if err != nil {
+			return nil, fmt.Errorf("mail: %w", err)
+		}
+		out[delivery.Email] = s
+	}
+	return out, nil
+}
+
+// noteOrigin remembers the first origin of a gate, for links that no request asked for.
+func (a *App) noteOrigin(origin string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.origin == "" {
+		a.origin = origin
+	}
+}
+
+func (a *App) originForLinks() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.origin == "" {
+		return "https://YOUR-SITE"
+	}
+	return a.origin
+}
+
+// Interface guards.
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

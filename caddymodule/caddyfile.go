@@ -1,0 +1,234 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("stepgate", parseGlobal)
+	httpcaddyfile.RegisterHandlerDirective("stepgate", parseDirective)
+	httpcaddyfile.RegisterDirectiveOrder("stepgate", httpcaddyfile.After, "forward_auth")
+}
+
+// parseGlobal reads the global option. Syntax:
+//
+//	stepgate {
+//		store bolt [<path>]
+//		secret <secret> [<previous>...]
+//		policy <file>
+//		name <name>
+//		session {
+//			lifetime <duration>
+//			idle <duration>
+//		}
+//		registration closed|invite|open [<domain>...]
+//		mail smtp|outbox ...
+//		factors {
+//			<factor> ...
+//		}
+//		primary <factor>...
+//	}
+func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the stepgate option is given twice")
+	}
+	d.Next()
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	app := new(App)
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return nil, d.Errf("%s is given twice", option)
+		}
+		seen[option] = true
+		if err := app.option(d, option); err != nil {
+			return nil, err
+		}
+	}
+	return httpcaddyfile.App{Name: "stepgate", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
+	switch option {
+	case "store":
+		a.StoreRaw, err = guest(d, "stepgate.stores.", "engine")
+	case "mail":
+		a.MailRaw, err = guest(d, "stepgate.senders.", "sender")
+	case "secret":
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		a.Secret, a.PreviousSecrets = args[0], args[1:]
+	case "policy":
+		return oneArg(d, &a.Policy)
+	case "name":
+		return oneArg(d, &a.Name)
+	case "session":
+		return a.Session.unmarshal(d)
+	case "registration":
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		a.Registration = RegistrationConfig{Mode: args[0], Domains: args[1:]}
+		switch {
+		case args[0] != "closed" && args[0] != "invite" && args[0] != "open":
+			return d.Errf("unknown registration %q; expected closed, invite or open", args[0])
+		case args[0] != "open" && len(args) > 1:
+			return d.Errf("domains belong to open registration")
+		}
+	case "factors":
+		return a.unmarshalFactors(d)
+	case "primary":
+		if a.Primary = d.RemainingArgs(); len(a.Primary) == 0 {
+			return d.ArgErr()
+		}
+	default:
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, registration, mail, factors or primary", option)
+	}
+	return err
+}
+
+func oneArg(d *caddyfile.Dispenser, into *string) error {
+	if !d.Args(into) || d.NextArg() {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// guest reads a module whose name is the next argument.
+func guest(d *caddyfile.Dispenser, namespace, key string) (json.RawMessage, error) {
+	if !d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	name := d.Val()
+	if _, err := caddy.GetModule(namespace + name); err != nil {
+		return nil, d.Errf("unknown %s %q; expected one of %s", key, name, strings.Join(guests(namespace), ", "))
+	}
+	mod, err := caddyfile.UnmarshalModule(d, namespace+name)
+	if err != nil {
+		return nil, err
+	}
+	return caddyconfig.JSONModuleObject(mod, key, name, nil), nil
+}
+
+// guests lists the names of the modules of a namespace.
+func guests(namespace string) []string {
+	var out []string
+	for _, m := range caddy.GetModules(strings.TrimSuffix(namespace, ".")) {
+		out = append(out, m.ID.Name())
+	}
+	return out
+}
+
+func (a *App) unmarshalFactors(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	a.FactorsRaw = make(caddy.ModuleMap)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		if a.FactorsRaw[name] != nil {
+			return d.Errf("factor %s is given twice", name)
+		}
+		if _, err := caddy.GetModule("stepgate.factors." + name); err != nil {
+			return d.Errf("unknown factor %q; expected one of %s", name, strings.Join(guests("stepgate.factors"), ", "))
+		}
+		mod, err := caddyfile.UnmarshalModule(d, "stepgate.factors."+name)
+		if err != nil {
+			return err
+		}
+		a.FactorsRaw[name] = caddyconfig.JSON(mod, nil)
+	}
+	if len(a.FactorsRaw) == 0 {
+		return d.Err("factors names none; leave it out for the default")
+	}
+	return nil
+}
+
+func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var into *caddy.Duration
+		switch d.Val() {
+		case "lifetime":
+			into = &s.Lifetime
+		case "idle":
+			into = &s.Idle
+		default:
+			return d.Errf("unrecognized option %q; expected lifetime or idle", d.Val())
+		}
+		if *into != 0 {
+			return d.Errf("%s is given twice", d.Val())
+		}
+		var text string
+		if err := oneArg(d, &text); err != nil {
+			return err
+		}
+		span, err := caddy.ParseDuration(text)
+		if err != nil || span <= 0 {
+			return d.Errf("%q is no duration; write one like 24h or 90m", text)
+		}
+		*into = caddy.Duration(span)
+	}
+	return nil
+}
+
+// parseDirective reads the directive. Syntax:
+//
+//	stepgate [<matcher>] [<policy file>] {
+//		hosts <name>...
+//		allow_target <item>...
+//	}
+func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Handler)
+	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Its syntax is that of the directive.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	args := d.RemainingArgs()
+	if len(args) > 1 {
+		return d.ArgErr()
+	}
+	if len(args) == 1 {
+		h.Policy = args[0]
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var into *[]string
+		switch d.Val() {
+		case "hosts":
+			into = &h.Hosts
+		case "allow_target":
+			into = &h.AllowTarget
+		default:
+			return d.Errf("unrecognized option %q; expected hosts or allow_target", d.Val())
+		}
+		if *into != nil {
+			return d.Errf("%s is given twice", d.Val())
+		}
+		if *into = d.RemainingArgs(); len(*into) == 0 {
+			return d.ArgErr()
+		}
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ caddyfile.Unmarshaler = (*Handler)(nil)
+)

@@ -1,0 +1,206 @@
+package caddymodule
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+)
+
+// exitError ends a command with a status and a message.
+type exitError struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (e *exitError) Error() string { return e.text }
+
+// remote is where the commands about users and sessions send their calls: the admin endpoint
+// of a running server, or the store itself when no server runs.
+type remote struct {
+	address string
+	config  string
+	adapter string
+	json    bool
+}
+
+// flags adds the flags that all these commands share.
+func (m *remote) flags(c *cobra.Command) {
+	f := c.PersistentFlags()
+	f.StringVar(&m.address, "address", "", "The address of the running server's admin endpoint")
+	f.StringVarP(&m.config, "config", "c", "", "The configuration file; names the admin endpoint, and the store when no server runs")
+	f.StringVarP(&m.adapter, "adapter", "a", "", "The adapter of the configuration file")
+	f.BoolVar(&m.json, "json", false, "Print JSON")
+}
+
+// call makes one call and decodes its answer into out.
+func (m *remote) call(method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return fmt.Errorf("encode the call: %w", err)
+		}
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(m.address, nil, m.config, m.adapter)
+	if err != nil {
+		return fmt.Errorf("find the admin endpoint: %w", err)
+	}
+	answer, status, err := m.send(address, method, adminPrefix+path, body)
+	if unreachable(err) && m.config != "" && m.address == "" {
+		answer, status, err = m.direct(method, adminPrefix+path, body)
+	}
+	if unreachable(err) {
+		return fmt.Errorf("no server answers at %s; name a running one with --address, or the configuration with --config to use its store directly: %w", address, err)
+	}
+	if err != nil {
+		return err
+	}
+	if status >= 400 {
+		return refusedCall(answer)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("read the answer of the server: %w", err)
+	}
+	return nil
+}
+
+// refusedCall makes the server's answer the error of a command.
+func refusedCall(answer []byte) error {
+	var told struct {
+		Error string `json:"error"`
+	}
+	if err := json.Unmarshal(answer, &told); err != nil || told.Error == "" {
+		return fmt.Errorf("the server refused: %s", bytes.TrimSpace(answer))
+	}
+	return errors.New(told.Error)
+}
+
+// unreachable tells whether nothing listens at the other end.
+func unreachable(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) ||
+		err != nil && (strings.Contains(err.Error(), "connection refused") || strings.Contains(err.Error(), "no such file"))
+}
+
+// send makes a call to the admin endpoint.
+func (m *remote) send(address, method, path string, body []byte) (answer []byte, status int, err error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	response, err := caddycmd.AdminAPIRequest(address, method, path, nil, reader)
+	if err != nil {
+		// Caddy turns refusals into an error whose text ends in the body.
+		if _, text, ok := strings.Cut(err.Error(), "caddy responded with error: HTTP "); ok {
+			_, told, _ := strings.Cut(text, ": ")
+			return []byte(told), http.StatusBadRequest, nil
+		}
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, 64<<20))
+	return answer, response.StatusCode, err
+}
+
+// direct opens the store of a configuration and makes the call on it. It fails when a server
+// has the store open.
+func (m *remote) direct(method, path string, body []byte) (answer []byte, status int, err error) {
+	raw, _, _, err := caddycmd.LoadConfig(m.config, m.adapter)
+	if err != nil {
+		return nil, 0, fmt.Errorf("load the configuration: %w", err)
+	}
+	var config caddy.Config
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return nil, 0, fmt.Errorf("read the configuration: %w", err)
+	}
+	own := config.AppsRaw["stepgate"]
+	if own == nil {
+		return nil, 0, errors.New("the configuration has no stepgate app")
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"stepgate": own}})
+	if err != nil {
+		return nil, 0, fmt.Errorf("provision the configuration: %w", err)
+	}
+	app, err := ctx.App("stepgate")
+	if err != nil {
+		return nil, 0, err
+	}
+	a := app.(*App)
+	e, err := a.use()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { err = errors.Join(err, a.Cleanup()) }()
+	r, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, fmt.Errorf("make the call: %w", err)
+	}
+	buffer := &answerBuffer{header: make(http.Header), status: http.StatusOK}
+	if err := (&people{engine: e, origin: a.originForLinks()}).serve(buffer, r); err != nil {
+		return nil, 0, err
+	}
+	return buffer.body.Bytes(), buffer.status, nil
+}
+
+// answerBuffer keeps the answer of a call that is made in this process.
+type answerBuffer struct {
+	header http.Header
+	body   bytes.Buffer
+	status int
+}
+
+// Header implements http.ResponseWriter.
+func (b *answerBuffer) Header() http.Header { return b.header }
+
+// WriteHeader implements http.ResponseWriter.
+func (b *answerBuffer) WriteHeader(status int) { b.status = status }
+
+// Write implements http.ResponseWriter.
+func (b *answerBuffer) Write(p []byte) (int, error) { return b.body.Write(p) }
+
+// print writes an answer as JSON, or by text.
+func (m *remote) print(c *cobra.Command, v any, text func(io.Writer) error) error {
+	if !m.json {
+		return text(c.OutOrStdout())
+	}
+	e := json.NewEncoder(c.OutOrStdout())
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func segment(s string) string { return url.PathEscape(s) }
+
+// run makes a cobra command end with the status of its error.
+func run(f func(c *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, args []string) error {
+		c.SilenceUsage, c.SilenceErrors = true, true
+		err := f(c, args)
+		if err == nil {
+			return nil
+		}
+		status := caddy.ExitCodeFailedStartup
+		var e *exitError
+		if errors.As(err, &e) {
+			status = e.status
+		}
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "Error: "+text)
+		}
+		os.Exit(status)
+		return nil
+	}
+}

@@ -1,0 +1,105 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/portal"
+	"github.com/stepgate/stepgate/ui"
+)
+
+// engine is what one configuration makes of a runtime. This is where the parts are put
+// together; nothing else constructs them.
+type engine struct {
+	rt     *runtime
+	flow   *flow.Engine
+	gate   *gate.Engine
+	logger *zap.Logger
+}
+
+func newEngine(a *App, rt *runtime) (*engine, error) {
+	hasher, err := password.NewHasher(password.Options{
+		MemoryKiB: a.hashing.MemoryKiB, Iterations: a.hashing.Iterations, Concurrent: a.hashing.Concurrent, Peppers: rt.peppers,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
+	senders, err := a.senders(rt)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := ui.New(ui.Options{Brand: ui.Brand{Name: a.options.Issuer}})
+	if err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
+	}
+	rt.sessions.SetLimits(a.limits())
+	rt.queue.SetSenders(senders)
+	e := &engine{rt: rt, logger: a.logger}
+	e.flow = flow.New(flow.Config{
+		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Queue: rt.queue,
+		Audit: auditLog{a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
+	})
+	config := portal.Config{
+		Engine: e.flow, Pages: pages, JWKS: rt.signer,
+		Log: func(msg string, err error) { a.logger.Error(msg, zap.Error(err)) },
+	}
+	if _, kept := a.mail.(*OutboxSender); kept {
+		config.Outbox = rt.outbox
+	}
+	e.gate = &gate.Engine{
+		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: portal.New(config), Pages: pages,
+		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
+	}
+	return e, nil
+}
+
+func (e *engine) log(_ context.Context, msg string, err error, fields ...any) {
+	out := make([]zap.Field, 0, len(fields)/2+1)
+	if err != nil {
+		out = append(out, zap.Error(err))
+	}
+	for i := 0; i+1 < len(fields); i += 2 {
+		out = append(out, zap.Any(fmt.Sprint(fields[i]), fields[i+1]))
+	}
+	if err != nil {
+		e.logger.Error(msg, out...)
+		return
+	}
+	e.logger.Info(msg, out...)
+}
+
+// announceSetup logs a one-time link for the first administrator while nobody has an account,
+// once for each time the store is opened.
+func (e *engine) announceSetup(ctx caddy.Context, origin string) (err error) {
+	e.rt.setup.Do(func() {
+		var link string
+		if link, err = e.flow.Setup(ctx, origin); err != nil || link == "" {
+			return
+		}
+		e.logger.Warn("nobody has an account yet: open this link once, within an hour, to become the first administrator", zap.String("link", link))
+	})
+	if err != nil {
+		return fmt.Errorf("set-up link: %w", err)
+	}
+	return nil
+}
+
+// auditLog writes audit events to the log named stepgate.audit, which operators can route.
+type auditLog struct{ logger *zap.Logger }
+
+// Record implements audit.Recorder.
+func (l auditLog) Record(ev audit.Event) {
+	l.logger.Info(string(ev.Kind),
+		zap.Time("time", ev.Time), zap.String("user_id", ev.UserID), zap.String("session_id", ev.SessionID),
+		zap.String("factor", ev.Factor), zap.String("credential_id", ev.CredentialID), zap.String("reason", ev.Reason),
+		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin))
+}

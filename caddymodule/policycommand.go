@@ -1,0 +1,180 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// The exit statuses of the policy commands.
+const (
+	exitFindings = 1
+	exitUnusable = 2
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name: "policy", Usage: "check|explain", Short: "Checks policy files and explains their decisions",
+		CobraFunc: func(c *cobra.Command) {
+			c.AddCommand(policyCheck(), policyExplain())
+		},
+	})
+}
+
+func policyCheck() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "check FILE", Short: "Reports every mistake of a policy file with its line and column", Args: cobra.ExactArgs(1),
+		Long: "Exits with 0 when the file is valid, 1 when it is not, 2 when it cannot be read.",
+		RunE: run(func(c *cobra.Command, args []string) error {
+			p, err := readPolicy(args[0])
+			var bad *policy.LoadError
+			if err != nil && !errors.As(err, &bad) {
+				return err
+			}
+			problems := []policy.Problem{}
+			if bad != nil {
+				problems = bad.Problems
+			}
+			if asJSON {
+				if err := printJSON(c.OutOrStdout(), map[string]any{"valid": bad == nil, "problems": problems}); err != nil {
+					return err
+				}
+			} else if bad == nil {
+				fmt.Fprintf(c.OutOrStdout(), "%s is valid: %d rules\n", args[0], len(p.Rules()))
+			} else {
+				for _, problem := range problems {
+					fmt.Fprintln(c.OutOrStdout(), problem)
+				}
+			}
+			if bad != nil {
+				return &exitError{status: exitFindings}
+			}
+			return nil
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return c
+}
+
+// readPolicy loads a policy file. The error is a *policy.LoadError for an invalid one.
+func readPolicy(path string) (*policy.Policy, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &exitError{status: exitUnusable, text: err.Error()}
+	}
+	return policy.Load(path, data)
+}
+
+// question is what explain asks the policy.
+type question struct {
+	method, url, user, clientIP, factors, now string
+	groups, headers                           []string
+	json                                      bool
+}
+
+func policyExplain() *cobra.Command {
+	var q question
+	c := &cobra.Command{
+		Use: "explain FILE", Short: "Tells what a policy decides about a request, and why, rule by rule", Args: cobra.ExactArgs(1),
+		Example: "  stepgate policy explain policy.yaml --method POST --url https://erp.example.com/admin/users --user alice@example.com --factors password@10m,totp@1m",
+		RunE: run(func(c *cobra.Command, args []string) error {
+			p, err := readPolicy(args[0])
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			r, s, now, err := q.parse()
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			e := p.Explain(r, s, now)
+			if q.json {
+				return printJSON(c.OutOrStdout(), e)
+			}
+			return e.Text(c.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd())))
+		}),
+	}
+	f := c.Flags()
+	f.StringVar(&q.method, "method", http.MethodGet, "The request method")
+	f.StringVar(&q.url, "url", "", "The request URL")
+	f.StringVar(&q.user, "user", "", "The user's e-mail address or id; without it and without factors, nobody is signed in")
+	f.StringArrayVar(&q.groups, "group", nil, "A group of the user; may be repeated")
+	f.StringVar(&q.clientIP, "client-ip", "", "The client's address")
+	f.StringArrayVar(&q.headers, "header", nil, "A header, “Name: value”; may be repeated")
+	f.StringVar(&q.factors, "factors", "", "What was proven, and how long ago: password@10m,totp@1m")
+	f.StringVar(&q.now, "now", "", "The time of the request, RFC 3339")
+	f.BoolVar(&q.json, "json", false, "Print JSON")
+	if err := c.MarkFlagRequired("url"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return c
+}
+
+func (q *question) parse() (*policy.Request, *policy.Subject, time.Time, error) {
+	now := time.Now().UTC()
+	if q.now != "" {
+		var err error
+		if now, err = time.Parse(time.RFC3339, q.now); err != nil {
+			return nil, nil, now, fmt.Errorf("--now: %w", err)
+		}
+	}
+	u, err := url.Parse(q.url)
+	if err != nil || u.Host == "" {
+		return nil, nil, now, fmt.Errorf("--url %q is no absolute URL such as https://erp.example.com/admin", q.url)
+	}
+	r := &policy.Request{
+		Method: q.method, Host: strings.ToLower(u.Hostname()), Path: u.Path, RawQuery: u.RawQuery, Header: make(http.Header),
+	}
+	if r.Path == "" {
+		r.Path = "/"
+	}
+	if q.clientIP != "" {
+		if r.ClientIP, err = netip.ParseAddr(q.clientIP); err != nil {
+			return nil, nil, now, fmt.Errorf("--client-ip: %w", err)
+		}
+	}
+	for _, h := range q.headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, nil, now, fmt.Errorf("--header %q: write it like “Name: value”", h)
+		}
+		http.Header(r.Header).Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	s, err := q.subject(now)
+	return r, s, now, err
+}
+
+// subject is the visitor of the question; nil for nobody.
+func (q *question) subject(now time.Time) (*policy.Subject, error) {
+	proven, err := policy.ParseFactors(q.factors, now)
+	if err != nil {
+		return nil, fmt.Errorf("--factors: %w", err)
+	}
+	if q.user == "" && len(q.groups) == 0 && len(proven) == 0 {
+		return nil, nil
+	}
+	s := &policy.Subject{ID: q.user, Email: q.user, Groups: q.groups, Factors: proven, StartedAt: now}
+	if s.ID == "" {
+		s.ID, s.Email = "user", "user@example.com"
+	}
+	return s, nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

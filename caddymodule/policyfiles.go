@@ -1,0 +1,144 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// settle is how long a file must be quiet before it is read: editors write in several steps.
+const settle = 200 * time.Millisecond
+
+// policyFiles are the policy files of one configuration. They are complete once provisioning
+// is over, and watched from Start on.
+type policyFiles struct {
+	logger *zap.Logger
+	files  map[string]*policyFile
+}
+
+// policyFile is one file and the policy that is in force.
+type policyFile struct {
+	path    string
+	sum     [sha256.Size]byte
+	current atomic.Pointer[policy.Policy]
+}
+
+func newPolicyFiles(logger *zap.Logger) *policyFiles {
+	return &policyFiles{logger: logger, files: make(map[string]*policyFile)}
+}
+
+// add loads a file. A file that is missing or wrong stops the configuration from loading.
+func (p *policyFiles) add(path string) error {
+	_, err := p.get(path)
+	return err
+}
+
+// get returns a file, loading it on first use.
+func (p *policyFiles) get(path string) (*policyFile, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	if f := p.files[path]; f != nil {
+		return f, nil
+	}
+	f := &policyFile{path: path}
+	if _, err := f.load(); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	p.files[path] = f
+	return f, nil
+}
+
+// load reads the file and, if it changed and is valid, puts it in force.
+func (f *policyFile) load() (changed bool, err error) {
+	data, err := os.ReadFile(f.path)
+	if err != nil {
+		return false, err
+	}
+	sum := sha256.Sum256(data)
+	if f.current.Load() != nil && sum == f.sum {
+		return false, nil
+	}
+	f.sum = sum
+	loaded, err := policy.Load(f.path, data)
+	if err != nil {
+		return false, err
+	}
+	f.current.Store(loaded)
+	return true, nil
+}
+
+// watch follows the files until ctx is done. It watches their directories, because editors
+// and configuration managers replace files rather than write to them.
+func (p *policyFiles) watch(ctx context.Context) error {
+	if len(p.files) == 0 {
+		return nil
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return fmt.Errorf("watch policy files: %w", err)
+	}
+	for path := range p.files {
+		if err := w.Add(filepath.Dir(path)); err != nil {
+			return errors.Join(fmt.Errorf("watch policy file %s: %w", path, err), w.Close())
+		}
+	}
+	go p.follow(ctx, w)
+	return nil
+}
+
+func (p *policyFiles) follow(ctx context.Context, w *fsnotify.Watcher) {
+	defer func() {
+		if err := w.Close(); err != nil {
+			p.logger.Warn("close the watch on policy files", zap.Error(err))
+		}
+	}()
+	quiet := time.NewTimer(settle)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-w.Events:
+			if !ok {
+				return
+			}
+			quiet.Reset(settle)
+		case err, ok := <-w.Errors:
+			if !ok {
+				return
+			}
+			p.logger.Warn("watch policy files", zap.Error(err))
+		case <-quiet.C:
+			p.reload()
+		}
+	}
+}
+
+// reload reads all files again. An invalid one is refused and the old policy stays.
+func (p *policyFiles) reload() {
+	for _, f := range p.files {
+		changed, err := f.load()
+		var bad *policy.LoadError
+		switch {
+		case errors.As(err, &bad):
+			for _, problem := range bad.Problems {
+				p.logger.Error("policy file refused, the policy in force stays", zap.String("problem", problem.String()))
+			}
+		case err != nil:
+			p.logger.Error("policy file cannot be read, the policy in force stays", zap.String("file", f.path), zap.Error(err))
+		case changed:
+			p.logger.Info("policy file applied", zap.String("file", f.path))
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/stepgate/stepgate/internal/delivery"
+)
+
+func init() {
+	caddy.RegisterModule(&SMTPSender{})
+	caddy.RegisterModule(&OutboxSender{})
+}
+
+// SenderMaker is what modules in the namespace stepgate.senders provide.
+type SenderMaker interface {
+	// sender returns the sender for a store. It does not connect.
+	sender(rt *runtime) (delivery.Sender, error)
+}
+
+// OutboxSender keeps messages for the outbox page instead of sending them. The page answers
+// on loopback hosts to loopback clients only. It is for demonstrations and tests.
+type OutboxSender struct{}
+
+// CaddyModule implements caddy.Module.
+func (*OutboxSender) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "stepgate.senders.outbox", New: func() caddy.Module { return new(OutboxSender) }}
+}
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
+//
+//	outbox
+func (*OutboxSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	return noBlock(d)
+}
+
+// sender implements SenderMaker.
+func (*OutboxSender) sender(rt *runtime) (delivery.Sender, error) { return rt.outbox, nil }
+
+// SMTPSender sends mail by SMTP. STARTTLS is demanded unless the port is 465, where TLS is
+// spoken from the first byte.
+type SMTPSender struct {
+	// Address of the server, with its port.
+	Address string `json:"address"`
+	// From is the sender of all mail, with an optional name.
+	From string `json:"from"`
+	// Username to log in with. Placeholders {file.*} and {env.*} are read at load.
+	// Default: no login.
+	Username string `json:"username,omitempty"`
+	// Password to log in with. Placeholders {file.*} and {env.*} are read at load.
+	// Default: none.
+	Password string `json:"password,omitempty"`
+	// Timeout of one connection.
+	// Default: 15s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+	// InsecurePlaintext sends without TLS, for test servers.
+	// Default: false.
+	InsecurePlaintext bool `json:"insecure_plaintext,omitempty"`
+
+	config delivery.SMTP
+}
+
+// CaddyModule implements caddy.Module.
+func (*SMTPSender) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "stepgate.senders.smtp", New: func() caddy.Module { return new(SMTPSender) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (s *SMTPSender) Provision(caddy.Context) error {
+	host, portText, err := net.SplitHostPort(s.Address)
+	if err != nil {
+		return fmt.Errorf("address of the mail server: %w; write it like smtp.example.com:587", err)
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil || port < 1 || port > 65535 {
+		return fmt.Errorf("address of the mail server: %q is no port", portText)
+	}
+	if s.From == "" {
+		return errors.New("from is missing: the address that mail comes from")
+	}
+	s.config = delivery.SMTP{
+		Host: host, Port: port, From: s.From, ImplicitTLS: port == 465,
+		InsecurePlaintext: s.InsecurePlaintext, Timeout: time.Duration(s.Timeout),
+	}
+	for _, secret := range []struct {
+		text string
+		into *string
+	}{{s.Username, &s.config.Username}, {s.Password, &s.config.Password}} {
+		if secret.text == "" {
+			continue
+		}
+		if *secret.into, err = caddy.NewReplacer().ReplaceOrErr(secret.text, true, true); err != nil {
+			return fmt.Errorf("login of the mail server: %w", err)
+		}
+	}
+	_, err = delivery.NewSMTP(s.config)
+	return err
+}
+
+// sender implements SenderMaker.
+func (s *SMTPSender) sender(*runtime) (delivery.Sender, error) { return delivery.NewSMTP(s.config) }
+
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
+//
+//	smtp <host:port> {
+//		from <address>
+//		username <name>
+//		password <secret>
+//		timeout <duration>
+//		insecure_plaintext
+//	}
+func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if !d.Args(&s.Address) || d.NextArg() {
+		return d.ArgErr()
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if seen[option] {
+			return d.Errf("%s is given twice", option)
+		}
+		seen[option] = true
+		var text string
+		switch option {
+		case "insecure_plaintext":
+			s.InsecurePlaintext = true
+			if d.NextArg() {
+				return d.ArgErr()
+			}
+			continue
+		case "from", "username", "password", "timeout":
+			if !d.Args(&text) || d.NextArg() {
+				return d.ArgErr()
+			}
+		default:
+			return d.Errf("unrecognized option %q; expected from, username, password, timeout or insecure_plaintext", option)
+		}
+		switch option {
+		case "from":
+			s.From = text
+		case "username":
+			s.Username = text
+		case "password":
+			s.Password = text
+		case "timeout":
+			span, err := caddy.ParseDuration(text)
+			if err != nil {
+				return d.Errf("timeout: %v", err)
+			}
+			s.Timeout = caddy.Duration(span)
+		}
+	}
+	return nil
+}
+
+// Interface guards.
+var (
+	_ SenderMaker           = (*SMTPSender)(nil)
+	_ SenderMaker           = (*OutboxSender)(nil)
+	_ caddy.Provisioner     = (*SMTPSender)(nil)
+	_ caddyfile.Unmarshaler = (*SMTPSender)(nil)
+	_ caddyfile.Unmarshaler = (*OutboxSender)(nil)
+)
