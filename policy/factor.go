@@ -85,7 +85,8 @@ func secureCategories(a, b Category) bool {
 	if a == b || a == CategoryNone || b == CategoryNone {
 		return false
 	}
-	return !(a == Knowledge && b == EmailOrAccount || a == EmailOrAccount && b == Knowledge)
+	mailbox := a == Knowledge && b == EmailOrAccount || a == EmailOrAccount && b == Knowledge
+	return !mailbox
 }
 
 // Secure tells whether two factors form a secure combination.

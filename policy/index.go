@@ -115,7 +115,7 @@ func (w *walk) add(list []int32) {
 // next returns the least rule of all lists and takes it out of them; -1 when none is left.
 func (w *walk) next() int {
 	least := int32(-1)
-	for i := 0; i < w.n; i++ {
+	for i := range w.n {
 		if l := w.lists[i]; len(l) > 0 && (least < 0 || l[0] < least) {
 			least = l[0]
 		}
@@ -128,7 +128,7 @@ func (w *walk) next() int {
 	if least < 0 {
 		return -1
 	}
-	for i := 0; i < w.n; i++ {
+	for i := range w.n {
 		if l := w.lists[i]; len(l) > 0 && l[0] == least {
 			w.lists[i] = l[1:]
 		}

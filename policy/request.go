@@ -25,7 +25,7 @@ type Request struct {
 // fold is the one spelling under which texts compare equal without regard to case. A text
 // that is lower-case ASCII already is returned as it is.
 func fold(s string) string {
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if c := s[i]; c >= 0x80 || 'A' <= c && c <= 'Z' {
 			return strings.Map(foldRune, s)
 		}

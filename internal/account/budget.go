@@ -12,14 +12,14 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-// ErrBudget means that a budget is used up for now.
-type ErrBudget struct {
+// BudgetError means that a budget is used up for now.
+type BudgetError struct {
 	// RetryAfter is when the next try can pass.
 	RetryAfter time.Duration
 }
 
 // Error implements error.
-func (e *ErrBudget) Error() string {
+func (e *BudgetError) Error() string {
 	return fmt.Sprintf("budget used up, retry after %s", e.RetryAfter.Round(time.Second))
 }
 
@@ -66,7 +66,7 @@ func (b *budget) take(ctx context.Context, l limit, key string, quantity int) er
 		return fmt.Errorf("budget %q: %w", l.name, err)
 	}
 	if limited || quantity == 0 && result.Remaining <= 0 {
-		return &ErrBudget{RetryAfter: max(result.RetryAfter, l.per/time.Duration(l.burst))}
+		return &BudgetError{RetryAfter: max(result.RetryAfter, l.per/time.Duration(l.burst))}
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (a *Accounts) MayTry(ctx context.Context, ip netip.Addr) error {
 // Failed counts a failed proof against a client address.
 func (a *Accounts) Failed(ctx context.Context, ip netip.Addr) error {
 	err := a.budget.take(ctx, failuresPerNet, network(ip), 1)
-	var used *ErrBudget
+	var used *BudgetError
 	if errors.As(err, &used) {
 		return nil
 	}

@@ -75,7 +75,7 @@ func Invite(l Letter) (Message, error) {
 
 // Notice is the mail about a change of an account.
 func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
-	what := ""
+	var what string
 	switch kind {
 	case NoticeLocked:
 		what = "Sign-in paused after too many wrong tries"

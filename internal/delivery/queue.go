@@ -193,5 +193,5 @@ func (q *Queue) deliver(ctx context.Context, row store.Row[queued]) {
 // pause grows from try to try, with a random part so that servers are not met by a wave.
 func pause(attempts int) time.Duration {
 	d := min(firstPause<<min(attempts-1, 16), maxPause)
-	return d + rand.N(d/4+1)
+	return d + rand.N(d/4+1) //nolint:gosec // spreads load, protects nothing
 }

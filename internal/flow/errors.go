@@ -128,7 +128,7 @@ func (e *Engine) changeRequirement(u *account.User, maxAge time.Duration) (*poli
 // a store that cannot be trusted, which refuses.
 func asError(err error) error {
 	var known *Error
-	var budget *account.ErrBudget
+	var budget *account.BudgetError
 	switch {
 	case err == nil:
 		return nil

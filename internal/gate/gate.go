@@ -119,7 +119,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 	forwarded := false
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler || forwarded {
+			if forwarded {
 				panic(p)
 			}
 			g.Log(r.Context(), "panic in the gate", fmt.Errorf("%v\n%s", p, debug.Stack()))

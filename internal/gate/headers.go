@@ -50,7 +50,7 @@ func rebuild(r *http.Request) {
 		r.Header["Connection"] = []string{"Upgrade"}
 		r.Header["Upgrade"] = []string{"websocket"}
 	}
-	if te, ok := r.Header["Te"]; ok && !(len(te) == 1 && te[0] == "trailers") {
+	if te, ok := r.Header["Te"]; ok && (len(te) != 1 || te[0] != "trailers") {
 		delete(r.Header, "Te")
 	}
 	r.Trailer = nil

@@ -3,7 +3,6 @@ package portal
 import (
 	"encoding/json"
 
-	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/flow"
 )
@@ -188,6 +187,3 @@ func (p *Portal) postResetStart(c *call, in emailIn) (answer, error) {
 func (p *Portal) postReset(c *call, in passwordIn) (answer, error) {
 	return nil, p.engine.Reset(c.r.Context(), c.visitor, in.Token, in.Password)
 }
-
-// products lists what is offered, in the order of preference.
-func (p *Portal) offers(name factors.Product) bool { return p.engine.Offers(name) }

@@ -233,7 +233,7 @@ func (p *Portal) postSignOut(c *call) error {
 			return err
 		}
 	}
-	pending, id, err := p.pending(c, c.value("flow"))
+	pending, _, err := p.pending(c, c.value("flow"))
 	if err != nil {
 		return err
 	}
@@ -244,10 +244,7 @@ func (p *Portal) postSignOut(c *call) error {
 	c.w.Header().Set("Clear-Site-Data", `"cache"`)
 	if action == "switch" {
 		pending.Family, pending.Method, pending.MethodID, pending.Email = "", "", "", ""
-		if id, err = p.engine.Continue(pending); err != nil {
-			return err
-		}
-		return c.redirect(ui.PathSignIn + "?flow=" + id)
+		return p.again(c, ui.PathSignIn, pending)
 	}
 	return p.show(c, http.StatusOK, "portal", ui.SignedOut{Everywhere: action == "everywhere", SignIn: ui.PathSignIn})
 }

@@ -128,6 +128,8 @@ func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	var c store.Change
 	m.families.Delete(&c, r.Family)
 	m.end(&c, userID, ids)

@@ -53,7 +53,7 @@ func From(ctx context.Context) *Visit {
 // SetCookie hands a session to the browser. The cookie has no expiry of its own: the
 // session's limits are kept by the gateway (NIST SP 800-63B-4, section 5.1.1).
 func (v *Visit) SetCookie(w http.ResponseWriter, value string) {
-	http.SetCookie(w, v.cookie(value))
+	http.SetCookie(w, v.cookie(value)) //nolint:gosec // Secure is off on plain-http loopback hosts only
 }
 
 // ClearCookie takes the session from the browser.
@@ -68,7 +68,7 @@ func (v *Visit) cookie(value string) *http.Cookie {
 	if v.Plain {
 		name = LoopbackCookieName
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure is off on plain-http loopback hosts only
 		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: !v.Plain, SameSite: http.SameSiteLaxMode,
 	}
 }
