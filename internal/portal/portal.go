@@ -53,7 +53,7 @@ func New(c Config) *Portal {
 	}
 	p.routeAPI()
 	p.routePages()
-	p.mux.Handle("GET "+Prefix+"assets/", http.StripPrefix(Prefix+"assets", c.Pages.Assets()))
+	p.mux.Handle("GET "+ui.PathAssets, c.Pages.Assets())
 	if c.JWKS != nil {
 		p.mux.Handle("GET "+Prefix+"jwks.json", c.JWKS)
 	}

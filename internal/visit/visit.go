@@ -53,12 +53,12 @@ func From(ctx context.Context) *Visit {
 // SetCookie hands a session to the browser. The cookie has no expiry of its own: the
 // session's limits are kept by the gateway (NIST SP 800-63B-4, section 5.1.1).
 func (v *Visit) SetCookie(w http.ResponseWriter, value string) {
-	http.SetCookie(w, v.cookie(value)) //nolint:gosec // Secure is off on plain-http loopback hosts only
+	http.SetCookie(w, v.cookie(value))
 }
 
 // ClearCookie takes the session from the browser.
 func (v *Visit) ClearCookie(w http.ResponseWriter) {
-	c := v.cookie("")
+	c := v.cookie("") //nolint:gosec // Secure is off on plain-http loopback hosts only
 	c.MaxAge = -1
 	http.SetCookie(w, c)
 }
