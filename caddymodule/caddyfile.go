@@ -2,18 +2,19 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
 	httpcaddyfile.RegisterGlobalOption("stepgate", parseGlobal)
-	httpcaddyfile.RegisterHandlerDirective("stepgate", parseDirective)
+	httpcaddyfile.RegisterDirective("stepgate", parseDirective)
 	httpcaddyfile.RegisterDirectiveOrder("stepgate", httpcaddyfile.After, "forward_auth")
 }
 
@@ -193,9 +194,28 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		hosts <name>...
 //		allow_target <item>...
 //	}
-func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+//
+// An argument that begins with "/" is a path matcher, as for every directive. A policy file
+// with an absolute path therefore needs the matcher "*" before it; without one, the gate
+// would silently guard nothing but that path, so it is an error.
+func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next()
+	if h.NextArg() {
+		if arg := h.Val(); strings.HasPrefix(arg, "/") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(arg)) {
+			return nil, h.Errf("%s would be read as a path to guard, and nothing else would be guarded; write “stepgate * %s” for a policy file", arg, arg)
+		}
+	}
+	h.Reset()
+	h.Next()
+	matcher, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	handler := new(Handler)
-	return handler, handler.UnmarshalCaddyfile(h.Dispenser)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return h.NewRoute(matcher, handler), nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Its syntax is that of the directive.
