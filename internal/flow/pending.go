@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/policy"
@@ -39,9 +40,14 @@ type Pending struct {
 	CreatedAt time.Time `cbor:"6,keyasint"`
 	// Method is the way of proving that the visitor chose; empty before they chose.
 	Method string `cbor:"7,keyasint,omitempty"`
-	// Email and MethodID say where a code was sent; empty before one was.
-	Email    string `cbor:"8,keyasint,omitempty"`
-	MethodID string `cbor:"9,keyasint,omitempty"`
+	// Email and MethodID say where a code was sent, CodeExpires how long it works; empty
+	// before one was.
+	Email       string    `cbor:"8,keyasint,omitempty"`
+	MethodID    string    `cbor:"9,keyasint,omitempty"`
+	CodeExpires time.Time `cbor:"10,keyasint,omitempty"`
+	// Window is the id under which a script of an application opened the flow in a window of
+	// its own, which is closed at the end; empty otherwise.
+	Window string `cbor:"11,keyasint,omitempty"`
 }
 
 // ExpiresAt is when the flow can no longer be finished.
@@ -168,10 +174,13 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 				continue
 			}
 			seen[need.Factor] = true
-			if o.Enrolled {
-				out.Options = append(out.Options, o)
-			} else {
+			if !o.Enrolled {
 				later = append(later, o)
+				continue
+			}
+			out.Options = append(out.Options, o)
+			if need.Factor == string(factors.TOTP) && !need.NoRecovery && u.Recovery.Left() > 0 {
+				out.Options = append(out.Options, Option{Factor: string(factors.RecoveryCode), Enrolled: true})
 			}
 		}
 		out.Missing = append(out.Missing, m)

@@ -300,7 +300,7 @@ func (p *Portal) sendConfirmation(c *call, address string, send sendCode) error 
 	if err != nil {
 		return err
 	}
-	pending := flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, Family: c.visitor.Session.Family, Email: folded, MethodID: methodID}
+	pending := flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, Family: c.visitor.Session.Family, Email: folded, MethodID: methodID, CodeExpires: p.codeExpires()}
 	id, err := p.engine.Begin(pending)
 	if err != nil {
 		return err
@@ -314,7 +314,7 @@ func (p *Portal) showConfirmEmail(c *call) error {
 		return c.redirect(ui.PathAccount)
 	}
 	return p.show(c, http.StatusOK, "portal", ui.ConfirmEmail{
-		Common: p.common(c, c.r.URL.Query().Get("flow")), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email,
+		Common: p.common(c, c.r.URL.Query().Get("flow")), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email, Waiting: waiting(pending),
 	})
 }
 
@@ -325,7 +325,7 @@ func (p *Portal) confirmEmail(c *call) error {
 	}
 	result, err := p.engine.AuthenticateCode(c.ctx(), c.visitor, pending.MethodID, typed(c.value("code")))
 	if e := personal(err); e != nil && c.visitor.Session != nil {
-		m := ui.ConfirmEmail{Common: refused(p.common(c, id), "code", e), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email}
+		m := ui.ConfirmEmail{Common: refused(p.common(c, id), "code", e), Identity: p.identity(c), ID: pending.MethodID, Address: pending.Email, Waiting: waiting(pending)}
 		retryAfter(c.w, e)
 		return p.show(c, e.Status, "portal", m)
 	}

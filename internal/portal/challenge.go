@@ -54,6 +54,10 @@ func methods(progress flow.Progress) []ui.Method {
 			out = append(out, ui.Method{Factor: base, Value: m.Factor, Hint: hint(progress, m.Factor)})
 		}
 	}
+	totp := slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == string(factors.TOTP) })
+	if totp && slices.ContainsFunc(progress.Options, func(o flow.Option) bool { return o.Factor == string(factors.RecoveryCode) }) {
+		out = append(out, ui.Method{Factor: string(factors.RecoveryCode), Value: string(factors.RecoveryCode)})
+	}
 	slices.SortStableFunc(out, func(a, b ui.Method) int {
 		return slices.Index(strength, a.Factor) - slices.Index(strength, b.Factor)
 	})
@@ -84,8 +88,12 @@ func (p *Portal) showChallenge(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.r.URL.Query().Get("window") == "1" && ch.pending.Window == "" {
+		ch.pending.Window = ch.id
+		return p.again(c, ui.PathChallenge, ch.pending)
+	}
 	if ch.progress.Satisfied {
-		return c.redirect(local(ch.pending.Return))
+		return p.finish(c, ch.pending)
 	}
 	if len(ch.methods) == 0 {
 		return p.noFactor(c, ch)
@@ -96,7 +104,7 @@ func (p *Portal) showChallenge(c *call) error {
 func (p *Portal) challengePage(c *call, ch *challenge) ui.Challenge {
 	m := ui.Challenge{
 		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c),
-		Method: ch.method(), Sent: ch.pending.MethodID != "", Lasts: lasts(ch.progress),
+		Method: ch.method(), Sent: ch.pending.MethodID != "", Lasts: lasts(ch.progress), Waiting: waiting(ch.pending),
 	}
 	for _, o := range ch.methods {
 		if o.Value != m.Method.Value {
@@ -171,7 +179,7 @@ func (p *Portal) postChallenge(c *call) error {
 		return err
 	}
 	if ch.progress.Satisfied {
-		return c.redirect(local(ch.pending.Return))
+		return p.finish(c, ch.pending)
 	}
 	if len(ch.methods) == 0 {
 		return p.noFactor(c, ch)
@@ -203,7 +211,7 @@ func (p *Portal) sendChallengeCode(c *call, ch *challenge) error {
 	if err != nil {
 		return p.challengeRefused(c, ch, err)
 	}
-	ch.pending.MethodID = methodID
+	ch.pending.MethodID, ch.pending.CodeExpires = methodID, p.codeExpires()
 	return p.again(c, ui.PathChallenge, ch.pending)
 }
 

@@ -151,30 +151,29 @@ func (p *Portal) errorPage(c *call, err error) {
 // next is where a flow goes on after a proof: to the challenge while something is missing,
 // else back to where the visitor was going.
 func (p *Portal) next(c *call, pending flow.Pending) error {
-	to, err := p.nextURL(c, pending)
+	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
 	if err != nil {
 		return err
 	}
-	return c.redirect(to)
-}
-
-func (p *Portal) nextURL(c *call, pending flow.Pending) (string, error) {
-	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
-	if err != nil {
-		return "", err
-	}
 	if progress.Satisfied {
-		return local(pending.Return), nil
+		return p.finish(c, pending)
 	}
 	pending.Method, pending.Email, pending.MethodID = "", "", ""
 	if c.visitor.Session == nil {
 		pending.Family = ""
-		id, err := p.engine.Continue(pending)
-		return ui.PathSignIn + "?flow=" + id, err
+		return p.again(c, ui.PathSignIn, pending)
 	}
 	pending.Family = c.visitor.Session.Family
-	id, err := p.engine.Continue(pending)
-	return ui.PathChallenge + "?flow=" + id, err
+	return p.again(c, ui.PathChallenge, pending)
+}
+
+// finish ends a flow: back to the document that was asked for, or, in a window that a script
+// opened, by telling that window to close.
+func (p *Portal) finish(c *call, pending flow.Pending) error {
+	if pending.Window == "" {
+		return c.redirect(local(pending.Return))
+	}
+	return p.show(c, http.StatusOK, "portal", ui.Done{Target: target(pending), Flow: pending.Window})
 }
 
 // local lets only a path of this host through.

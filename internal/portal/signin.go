@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/account"
@@ -31,6 +32,10 @@ func (p *Portal) showSignIn(c *call) error {
 	pending, id, err := p.pending(c, c.r.URL.Query().Get("flow"))
 	if err != nil {
 		return err
+	}
+	if c.r.URL.Query().Get("window") == "1" && pending.Window == "" {
+		pending.Window = id
+		return p.again(c, ui.PathSignIn, pending)
 	}
 	if c.visitor.Session != nil {
 		return p.next(c, pending)
@@ -63,8 +68,14 @@ func (p *Portal) starts(product factors.Product) bool {
 }
 
 func (p *Portal) signInCode(c *call, pending flow.Pending, id string) ui.SignInCode {
-	return ui.SignInCode{Common: p.common(c, id), Target: target(pending), Channel: "email", To: pending.Email}
+	return ui.SignInCode{Common: p.common(c, id), Target: target(pending), Channel: "email", To: pending.Email, Waiting: waiting(pending)}
 }
+
+// waiting says how long the code of a flow works.
+func waiting(pending flow.Pending) ui.Waiting { return ui.Waiting{ExpiresAt: pending.CodeExpires} }
+
+// codeExpires is when a code that is sent now stops working.
+func (p *Portal) codeExpires() time.Time { return p.engine.Now().Add(p.engine.Options().CodeLife) }
 
 func (p *Portal) postSignIn(c *call) error {
 	pending, id, err := p.pending(c, c.value("flow"))
@@ -142,7 +153,7 @@ func (p *Portal) sendSignInCode(c *call, pending flow.Pending) error {
 	if err != nil {
 		return err
 	}
-	pending.MethodID = methodID
+	pending.MethodID, pending.CodeExpires = methodID, p.codeExpires()
 	return p.again(c, ui.PathSignIn, pending)
 }
 

@@ -99,7 +99,7 @@ async function finished(flow) {
 	try {
 		const answer = await globalThis.fetch(api + 'flows/' + encodeURIComponent(flow), {credentials: 'same-origin', cache: 'no-store'});
 		if (answer.status === 404) return true; // over: the request itself tells how it ended
-		return answer.ok && (await answer.json()).missing?.length === 0;
+		return answer.ok && (await answer.json()).satisfied === true;
 	} catch {
 		return false;
 	}
