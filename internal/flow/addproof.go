@@ -26,8 +26,9 @@ const (
 type candidate struct {
 	proof factors.Proof
 	user  account.User
-	// rev is the revision of user; zero when change creates the user.
-	rev store.Rev
+	rev   store.Rev // of user
+	// created is set when change creates user.
+	created bool
 	// edited is set when user differs from what is stored and must be written.
 	edited bool
 	// change consumes the challenge.
@@ -78,11 +79,12 @@ func (e *Engine) admit(ctx context.Context, v Visitor, at account.Attempt, c *ca
 		return session.Issued{}, err
 	}
 	switch {
+	case c.created:
 	case c.edited:
 		if err := e.accounts.Replace(&c.change, c.rev, c.user); err != nil {
 			return session.Issued{}, err
 		}
-	case c.rev != 0:
+	default:
 		e.accounts.Require(&c.change, c.user.ID, c.rev)
 	}
 	if err := e.accounts.Succeeded(ctx, &c.change, at); err != nil {
@@ -134,7 +136,7 @@ func refusedFor(p factors.Product) *Error {
 }
 
 func (e *Engine) admitted(ctx context.Context, v Visitor, c candidate, issued session.Issued) (Result, error) {
-	if c.edited || c.rev == 0 {
+	if c.edited || c.created {
 		e.accounts.Changed(c.user.ID)
 	}
 	s, err := e.sessions.Issued(ctx, issued)

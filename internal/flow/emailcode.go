@@ -171,6 +171,7 @@ func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded st
 		c.edited = true
 		return e.accounts.AddEmail(ctx, &c.change, &c.user, folded, true)
 	case e.opts.Registration.allows(folded):
+		c.created = true
 		c.user, err = e.accounts.Add(ctx, &c.change, account.NewUser{Email: folded, Verified: true}, nil)
 		return err
 	}

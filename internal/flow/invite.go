@@ -167,6 +167,7 @@ func (e *Engine) acceptance(ctx context.Context, kind account.TicketKind, token 
 	if err != nil {
 		return candidate{}, err
 	}
+	c.created = true
 	c.proof = factors.Proof{
 		Product: factors.Password, UserID: c.user.ID, CredentialID: account.PasswordID(c.user.ID), AuthenticatedAt: e.db.Now(),
 	}

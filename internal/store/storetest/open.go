@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -48,6 +49,9 @@ func Open(t testing.TB, now func() time.Time) *store.DB {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if err := s.Ping(context.Background()); err != nil {
+			return // the test has closed it
+		}
 		if err := s.Check(); err != nil {
 			t.Errorf("the file is inconsistent: %v", err)
 		}
