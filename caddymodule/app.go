@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors"
@@ -73,11 +74,13 @@ type App struct {
 	options  flow.Options
 	hashing  PasswordFactor
 	policies *policyFiles
+	events   *caddyevents.App
 
 	mu      sync.Mutex
 	runtime *runtime
 	engine  *engine
-	origin  string
+	// origin is the one of the first gated site of the server originServer.
+	origin, originServer string
 }
 
 // SessionConfig says when sessions end.
@@ -110,6 +113,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // is opened by Start, so that `validate` can run beside a server.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Logger()
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if err := a.provisionEvents(ctx); err != nil {
+		return err
+	}
 	a.policies = newPolicyFiles(a.logger)
 	if a.StoreRaw == nil {
 		a.StoreRaw = json.RawMessage(`{"engine":"bolt"}`)
@@ -298,12 +307,13 @@ func (a *App) senders(rt *runtime) (map[delivery.Channel]delivery.Sender, error)
 	return out, nil
 }
 
-// noteOrigin remembers the first origin of a gate, for links that no request asked for.
-func (a *App) noteOrigin(origin string) {
+// noteOrigin remembers how people reach a gate, for links that no request asked for. The
+// first site of the first server is taken, whatever order they are provisioned in.
+func (a *App) noteOrigin(server, origin string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.origin == "" {
-		a.origin = origin
+	if origin != "" && (a.origin == "" || server < a.originServer) {
+		a.origin, a.originServer = origin, server
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors/password"
-	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/portal"
@@ -46,7 +45,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	e := &engine{rt: rt, logger: a.logger}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Queue: rt.queue,
-		Audit: auditLog{a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
+		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{
 		Engine: e.flow, Pages: pages, JWKS: rt.signer,
@@ -91,15 +90,4 @@ func (e *engine) announceSetup(ctx caddy.Context, origin string) (err error) {
 		return fmt.Errorf("set-up link: %w", err)
 	}
 	return nil
-}
-
-// auditLog writes audit events to the log named stepgate.audit, which operators can route.
-type auditLog struct{ logger *zap.Logger }
-
-// Record implements audit.Recorder.
-func (l auditLog) Record(ev audit.Event) {
-	l.logger.Info(string(ev.Kind),
-		zap.Time("time", ev.Time), zap.String("user_id", ev.UserID), zap.String("session_id", ev.SessionID),
-		zap.String("factor", ev.Factor), zap.String("credential_id", ev.CredentialID), zap.String("reason", ev.Reason),
-		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin))
 }

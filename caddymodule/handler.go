@@ -3,17 +3,15 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/problem"
 )
 
 func init() {
@@ -28,6 +26,7 @@ func init() {
 // Placeholder | Description
 // ------------|------------
 // `{http.auth.user.id}` | the id of the signed-in user
+// `{http.stepgate.user.id}` | the same, whatever ran in front of the gate
 // `{http.stepgate.user.email}` | the user's e-mail address
 // `{http.stepgate.user.name}` | the user's name
 // `{http.stepgate.user.groups}` | the user's groups, separated by commas
@@ -35,6 +34,12 @@ func init() {
 // `{http.stepgate.outcome}` | allow, sign_in, step_up, deny, refused or portal
 // `{http.stepgate.rule}` | the rule that decided
 // `{http.stepgate.reason}` | why, as a stable word
+// `{http.stepgate.request_id}` | the reference that the answer carries, when the gateway answered itself
+//
+// `{http.auth.user.id}` keeps the value that an authenticator in front of the gate gave it.
+//
+// It counts `stepgate_decisions_total{outcome}` and emits the event `stepgate_denied` with
+// `rule`, `reason` and `request_id`. The access log gets the field `stepgate`.
 type Handler struct {
 	// Policy is the policy file of this gate.
 	// Default: that of the stepgate app.
@@ -54,6 +59,8 @@ type Handler struct {
 	app    *App
 	site   gate.Site
 	logger *zap.Logger
+	// access is set when the server writes an access log.
+	access bool
 }
 
 // CaddyModule implements caddy.Module.
@@ -84,133 +91,57 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.site = gate.Site{Policy: file.current.Load}
-	for _, name := range h.Hosts {
-		h.site.Hosts = append(h.site.Hosts, strings.ToLower(strings.TrimSuffix(name, ".")))
-	}
+	h.site.Hosts = folded(h.Hosts)
 	for _, name := range h.AllowTarget {
 		if !slices.Contains(gate.Loosenable, gate.Item(name)) {
 			return fmt.Errorf("allow_target: %q cannot be allowed; expected one of %v", name, gate.Loosenable)
 		}
 		h.site.Loosened = append(h.site.Loosened, gate.Item(name))
 	}
-	for _, m := range ctx.Modules() {
-		if http, ok := m.(*caddyhttp.App); ok {
-			h.learnHosts(http)
-		}
-	}
-	return nil
-}
-
-// learnHosts collects the host names that the configuration names anywhere. Only those stand
-// in links that the gateway sends.
-func (h *Handler) learnHosts(app *caddyhttp.App) {
-	for _, server := range app.Servers {
-		for _, route := range server.Routes {
-			for _, set := range route.MatcherSets {
-				for _, m := range set {
-					if hosts, ok := m.(*caddyhttp.MatchHost); ok {
-						h.learn(server, *hosts)
-					} else if hosts, ok := m.(caddyhttp.MatchHost); ok {
-						h.learn(server, hosts)
-					}
-				}
-			}
-		}
-	}
-	for _, server := range app.Servers {
-		h.app.noteOrigin(loopbackOrigin(server.Listen))
-	}
-}
-
-func (h *Handler) learn(server *caddyhttp.Server, hosts []string) {
-	for _, name := range hosts {
-		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		h.site.Known = append(h.site.Known, name)
-		if strings.ContainsAny(name, "*{") {
-			continue
-		}
-		if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); name == "localhost" || err == nil && ip.IsLoopback() {
-			h.app.noteOrigin(loopbackOrigin(server.Listen))
-			continue
-		}
-		origin := "https://" + name
-		if _, port, err := net.SplitHostPort(first(server.Listen)); err == nil && port != "443" && port != "80" {
-			origin += ":" + port
-		}
-		h.app.noteOrigin(origin)
-	}
-}
-
-func first(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
-}
-
-// loopbackOrigin is how somebody on the same machine reaches a listener; empty when it cannot
-// be told.
-func loopbackOrigin(listen []string) string {
-	addr, err := caddy.ParseNetworkAddress(first(listen))
-	if err != nil || addr.IsUnixNetwork() {
-		return ""
-	}
-	return fmt.Sprintf("http://localhost:%d", addr.StartPort)
+	return h.learnHosts(ctx)
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	h.announce(repl, gate.Verdict{})
+	p := pass(r, r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer))
+	if h.access {
+		p.logged(r)
+	}
 	e, err := h.app.use()
 	if err != nil {
-		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+		h.logger.Error("the store cannot be used", zap.Error(err))
+		return unavailable(w, err)
 	}
-	g := gate.Gate{Engine: e.gate, Site: h.site}
-	return g.ServeHTTP(w, r, h.arrival(r, repl), next.ServeHTTP)
-}
-
-// arrival collects what Caddy knows about a request.
-func (h *Handler) arrival(r *http.Request, repl *caddy.Replacer) gate.Arrival {
-	a := gate.Arrival{Judged: func(v gate.Verdict) {
-		h.announce(repl, v)
-		h.explain(r, v)
+	a := gate.Arrival{ClientIP: clientIP(r), Judged: func(v gate.Verdict) {
+		p.verdict = v
+		h.judged(r, v)
 	}}
-	if text, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok && text != "" {
-		if ip, err := netip.ParseAddr(text); err == nil {
-			a.ClientIP = ip.Unmap().WithZone("")
-		}
-	}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		a.OriginalURI = original.RequestURI
 	}
-	return a
+	g := gate.Gate{Engine: e.gate, Site: h.site}
+	return g.ServeHTTP(w, r, a, next.ServeHTTP)
 }
 
-// announce sets the placeholders. Each is always set: an unset one would stay in headers as
-// the text that it is.
-func (h *Handler) announce(repl *caddy.Replacer, v gate.Verdict) {
-	var id, email, name, groups, session string
-	if s := v.Session; s != nil {
-		id, email, name, groups, session = s.UserID, s.User.Email, s.User.Name, strings.Join(s.Roles, ","), s.ID
+// unavailable refuses a request that cannot be judged. It answers rather than return an error:
+// a route for errors would run with the headers that the client sent.
+func unavailable(w http.ResponseWriter, cause error) error {
+	w.Header().Set("Stepgate-Response", "error")
+	err := problem.Write(w, problem.Problem{
+		Status: http.StatusServiceUnavailable, ErrorType: "store_unavailable",
+		Detail: "The gateway cannot tell who is asking right now. Try again in a moment.",
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("%w (while refusing: %w)", err, cause)
 	}
-	repl.Set("http.auth.user.id", id)
-	repl.Set("http.stepgate.user.email", email)
-	repl.Set("http.stepgate.user.name", name)
-	repl.Set("http.stepgate.user.groups", groups)
-	repl.Set("http.stepgate.session.id", session)
-	repl.Set("http.stepgate.outcome", v.Outcome)
-	repl.Set("http.stepgate.rule", v.Rule)
-	repl.Set("http.stepgate.reason", v.Reason)
+	return nil
 }
 
-// explain adds the decision to the access log, and logs refusals with the id that their
-// answer carries.
-func (h *Handler) explain(r *http.Request, v gate.Verdict) {
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Set(zap.String("stepgate_outcome", v.Outcome))
-		extra.Set(zap.String("stepgate_rule", v.Rule))
-		extra.Set(zap.String("stepgate_reason", v.Reason))
+// judged counts a decision, and logs refusals with the id that their answer carries.
+func (h *Handler) judged(r *http.Request, v gate.Verdict) {
+	decisions.count(v)
+	if v.Outcome == "deny" {
+		h.app.emit("stepgate_denied", map[string]any{"rule": v.Rule, "reason": v.Reason, "request_id": v.RequestID})
 	}
 	if v.RequestID == "" || v.Outcome == "portal" {
 		return

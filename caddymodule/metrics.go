@@ -1,0 +1,63 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stepgate/stepgate/internal/audit"
+	"github.com/stepgate/stepgate/internal/gate"
+)
+
+// Every configuration has a registry of its own, and the counts must outlive a reload: the
+// collectors are made once for the process and registered anew each time. Labels come from
+// closed sets; none holds a user, a path or an address.
+var (
+	decisions = newOutcomes()
+	events    = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "stepgate", Name: "events_total", Help: "What happened to accounts and sessions, by kind.",
+	}, []string{"kind"})
+)
+
+// outcomes counts decisions. Its counters are found without a lookup by label.
+type outcomes struct {
+	vec   *prometheus.CounterVec
+	known map[string]prometheus.Counter
+	other prometheus.Counter
+}
+
+func newOutcomes() *outcomes {
+	o := &outcomes{
+		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "stepgate", Name: "decisions_total", Help: "Requests that gates have judged, by outcome.",
+		}, []string{"outcome"}),
+		known: make(map[string]prometheus.Counter),
+	}
+	for _, name := range []string{"allow", "sign_in", "step_up", "deny", "refuse", "refused", "portal"} {
+		o.known[name] = o.vec.WithLabelValues(name)
+	}
+	o.other = o.vec.WithLabelValues("other")
+	return o
+}
+
+func (o *outcomes) count(v gate.Verdict) {
+	if c := o.known[v.Outcome]; c != nil {
+		c.Inc()
+		return
+	}
+	o.other.Inc()
+}
+
+// registerMetrics shows the collectors in the registry of a configuration.
+func registerMetrics(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{decisions.vec, events} {
+		var again prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &again) {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+func countEvent(ev audit.Event) { events.WithLabelValues(string(ev.Kind)).Inc() }
