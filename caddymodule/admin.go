@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -47,7 +45,7 @@ func (*AdminAPI) Routes() []caddy.AdminRoute {
 // serveAdmin finds the running app anew for each request: after a failed reload the routes of
 // the failed configuration stay registered.
 func serveAdmin(w http.ResponseWriter, r *http.Request) error {
-	if err := localOnly(r); err != nil {
+	if err := guardAdmin(r); err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusForbidden, Err: err}
 	}
 	active, err := caddy.ActiveContext().AppIfConfigured("stepgate")
@@ -58,29 +56,14 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
-	return (&people{engine: e, origin: active.(*App).originForLinks()}).serve(w, r)
-}
-
-// localOnly refuses requests from other machines, and those that a web page caused.
-func localOnly(r *http.Request) error {
-	if r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Sec-Fetch-Mode") != "" {
-		return errors.New("requests of browsers are refused")
-	}
-	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if local != nil && local.Network() == "unix" {
-		return nil
-	}
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
-		return errors.New("users and sessions are managed from this machine only; use a unix socket or a loopback address for the admin endpoint")
-	}
-	return nil
+	return (&people{engine: e, origin: active.(*App).originForLinks(), policies: active.(*App).policies}).serve(w, r)
 }
 
 // people answers the calls about users and sessions.
 type people struct {
-	engine *engine
-	origin string
+	engine   *engine
+	origin   string
+	policies *policyFiles
 }
 
 // userIn is the body of a call that makes an account.
@@ -141,11 +124,22 @@ func writeAdmin(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client is gone; there is nobody to tell
 }
 
+// readiness is the answer of health/ready. A server whose policy file was refused after a
+// change still serves, by the policy in force: it is “degraded”.
+type readiness struct {
+	Status   string          `json:"status"`
+	Policies []policyRefusal `json:"policies,omitempty"`
+}
+
 func (p *people) ready(r *http.Request) (any, error) {
 	if err := p.engine.rt.store.Ping(r.Context()); err != nil {
 		return nil, flow.ErrUnavailable
 	}
-	return map[string]string{"status": "ready"}, nil
+	out := readiness{Status: "ready", Policies: p.policies.refused()}
+	if len(out.Policies) > 0 {
+		out.Status = "degraded"
+	}
+	return out, nil
 }
 
 func (p *people) read(r *http.Request) (userIn, error) {

@@ -58,6 +58,14 @@ type App struct {
 	// Default: none; then factors that need mail cannot be used.
 	MailRaw json.RawMessage `json:"mail,omitempty" caddy:"namespace=stepgate.senders inline_key=sender"`
 
+	// SMSRaw sends text messages.
+	// Default: none; then factors that need text messages cannot be used.
+	SMSRaw json.RawMessage `json:"sms,omitempty" caddy:"namespace=stepgate.senders inline_key=sender"`
+
+	// WhatsAppRaw sends WhatsApp messages.
+	// Default: none; then factors that need WhatsApp cannot be used.
+	WhatsAppRaw json.RawMessage `json:"whatsapp,omitempty" caddy:"namespace=stepgate.senders inline_key=sender"`
+
 	// FactorsRaw are the factors that are offered at all, with their options.
 	// Default: password, email_otp and totp.
 	FactorsRaw caddy.ModuleMap `json:"factors,omitempty" caddy:"namespace=stepgate.factors"`
@@ -70,7 +78,7 @@ type App struct {
 	logger   *zap.Logger
 	keys     *secrets
 	opener   StoreOpener
-	mail     SenderMaker
+	makers   map[delivery.Channel]SenderMaker
 	options  flow.Options
 	hashing  PasswordFactor
 	policies *policyFiles
@@ -79,6 +87,8 @@ type App struct {
 	mu      sync.Mutex
 	runtime *runtime
 	engine  *engine
+	// gone is set by Cleanup: what is not open then stays closed.
+	gone bool
 	// origin is the one of the first gated site of the server originServer.
 	origin, originServer string
 }
@@ -135,14 +145,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.keys, err = readSecrets(a.Secret, a.PreviousSecrets); err != nil {
 		return err
 	}
-	if a.MailRaw != nil {
-		mod, err := ctx.LoadModule(a, "MailRaw")
-		if err != nil {
-			return fmt.Errorf("mail: %w", err)
-		}
-		if a.mail, ok = mod.(SenderMaker); !ok {
-			return fmt.Errorf("mail: module %T is no sender", mod)
-		}
+	if err := a.provisionSenders(ctx); err != nil {
+		return err
 	}
 	if a.Policy != "" {
 		if err := a.policies.add(a.Policy); err != nil {
@@ -268,8 +272,12 @@ func (*App) Stop() error { return nil }
 func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.gone = true
 	if a.runtime == nil {
 		return nil
+	}
+	if a.engine != nil {
+		a.runtime.leave(a.engine)
 	}
 	_, err := runtimes.Delete(a.opener.Key())
 	return err
@@ -282,6 +290,9 @@ func (a *App) use() (*engine, error) {
 	if a.engine != nil {
 		return a.engine, nil
 	}
+	if a.gone {
+		return nil, errors.New("the configuration is no longer in use")
+	}
 	rt, err := openRuntime(a.opener, a.keys, a.logger)
 	if err != nil {
 		return nil, err
@@ -293,18 +304,6 @@ func (a *App) use() (*engine, error) {
 	}
 	a.engine = e
 	return e, nil
-}
-
-func (a *App) senders(rt *runtime) (map[delivery.Channel]delivery.Sender, error) {
-	out := make(map[delivery.Channel]delivery.Sender)
-	if a.mail != nil {
-		s, err := a.mail.sender(rt)
-		if err != nil {
-			return nil, fmt.Errorf("mail: %w", err)
-		}
-		out[delivery.Email] = s
-	}
-	return out, nil
 }
 
 // noteOrigin remembers how people reach a gate, for links that no request asked for. The

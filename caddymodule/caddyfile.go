@@ -31,6 +31,8 @@ func init() {
 //		}
 //		registration closed|invite|open [<domain>...]
 //		mail smtp|outbox ...
+//		sms outbox
+//		whatsapp outbox
 //		factors {
 //			<factor> ...
 //		}
@@ -65,6 +67,10 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 		a.StoreRaw, err = guest(d, "stepgate.stores.", "engine")
 	case "mail":
 		a.MailRaw, err = guest(d, "stepgate.senders.", "sender")
+	case "sms":
+		a.SMSRaw, err = guest(d, "stepgate.senders.", "sender")
+	case "whatsapp":
+		a.WhatsAppRaw, err = guest(d, "stepgate.senders.", "sender")
 	case "secret":
 		args := d.RemainingArgs()
 		if len(args) == 0 {
@@ -96,7 +102,7 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 			return d.ArgErr()
 		}
 	default:
-		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, registration, mail, factors or primary", option)
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, registration, mail, sms, whatsapp, factors or primary", option)
 	}
 	return err
 }

@@ -53,6 +53,11 @@ func (m *remote) call(method, path string, in, out any) error {
 			return fmt.Errorf("encode the call: %w", err)
 		}
 	}
+	if m.config == "" && m.address == "" {
+		if _, err := os.Stat("Caddyfile"); err == nil {
+			m.config = "Caddyfile" // as “run” does
+		}
+	}
 	address, err := caddycmd.DetermineAdminAPIAddress(m.address, nil, m.config, m.adapter)
 	if err != nil {
 		return fmt.Errorf("find the admin endpoint: %w", err)
@@ -116,7 +121,7 @@ func (m *remote) send(address, method, path string, body []byte) (answer []byte,
 	return answer, response.StatusCode, err
 }
 
-// direct opens the store of a configuration and makes the call on it. It fails when a server
+// direct opens the store of the configuration and makes the call on it. It fails when a server
 // has the store open.
 func (m *remote) direct(method, path string, body []byte) (answer []byte, status int, err error) {
 	raw, _, _, err := caddycmd.LoadConfig(m.config, m.adapter)
@@ -127,11 +132,13 @@ func (m *remote) direct(method, path string, body []byte) (answer []byte, status
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return nil, 0, fmt.Errorf("read the configuration: %w", err)
 	}
-	own := config.AppsRaw["stepgate"]
-	if own == nil {
+	if config.AppsRaw["stepgate"] == nil {
 		return nil, 0, errors.New("the configuration has no stepgate app")
 	}
-	ctx, err := caddy.ProvisionContext(&caddy.Config{AppsRaw: caddy.ModuleMap{"stepgate": own}})
+	// All of it is provisioned, as “validate” does: the sites tell where links lead.
+	config.Admin = nil
+	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
+	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
 		return nil, 0, fmt.Errorf("provision the configuration: %w", err)
 	}
@@ -150,7 +157,7 @@ func (m *remote) direct(method, path string, body []byte) (answer []byte, status
 		return nil, 0, fmt.Errorf("make the call: %w", err)
 	}
 	buffer := &answerBuffer{header: make(http.Header), status: http.StatusOK}
-	if err := (&people{engine: e, origin: a.originForLinks()}).serve(buffer, r); err != nil {
+	if err := (&people{engine: e, origin: a.originForLinks(), policies: a.policies}).serve(buffer, r); err != nil {
 		return nil, 0, err
 	}
 	return buffer.body.Bytes(), buffer.status, nil

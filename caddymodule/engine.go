@@ -10,9 +10,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/portal"
+	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/ui"
 )
 
@@ -23,6 +25,9 @@ type engine struct {
 	flow   *flow.Engine
 	gate   *gate.Engine
 	logger *zap.Logger
+	// limits and senders are what the shared runtime takes from the newest engine.
+	limits  session.Limits
+	senders map[delivery.Channel]delivery.Sender
 }
 
 func newEngine(a *App, rt *runtime) (*engine, error) {
@@ -40,9 +45,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	rt.sessions.SetLimits(a.limits())
-	rt.queue.SetSenders(senders)
-	e := &engine{rt: rt, logger: a.logger}
+	e := &engine{rt: rt, logger: a.logger, limits: a.limits(), senders: senders}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Queue: rt.queue,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
@@ -51,13 +54,14 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 		Engine: e.flow, Pages: pages, JWKS: rt.signer,
 		Log: func(msg string, err error) { a.logger.Error(msg, zap.Error(err)) },
 	}
-	if _, kept := a.mail.(*OutboxSender); kept {
+	if a.keepsMessages() {
 		config.Outbox = rt.outbox
 	}
 	e.gate = &gate.Engine{
 		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: portal.New(config), Pages: pages,
 		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
 	}
+	rt.adopt(e)
 	return e, nil
 }
 

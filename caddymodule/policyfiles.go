@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +33,26 @@ type policyFile struct {
 	path    string
 	sum     [sha256.Size]byte
 	current atomic.Pointer[policy.Policy]
+	// refusal is why the newest content is not in force; nil when it is.
+	refusal atomic.Pointer[policyRefusal]
+}
+
+// policyRefusal is a policy file whose newest content was refused.
+type policyRefusal struct {
+	File     string           `json:"file"`
+	Error    string           `json:"error,omitempty"`
+	Problems []policy.Problem `json:"problems,omitempty"`
+}
+
+// refused lists the files whose newest content is not in force.
+func (p *policyFiles) refused() []policyRefusal {
+	var out []policyRefusal
+	for _, path := range slices.Sorted(maps.Keys(p.files)) {
+		if r := p.files[path].refusal.Load(); r != nil {
+			out = append(out, *r)
+		}
+	}
+	return out
 }
 
 func newPolicyFiles(logger *zap.Logger) *policyFiles {
@@ -64,6 +86,7 @@ func (p *policyFiles) get(path string) (*policyFile, error) {
 func (f *policyFile) load() (changed bool, err error) {
 	data, err := os.ReadFile(f.path)
 	if err != nil {
+		f.sum = [sha256.Size]byte{} // whatever it holds when it can be read again is a change
 		return false, err
 	}
 	sum := sha256.Sum256(data)
@@ -135,10 +158,13 @@ func (p *policyFiles) reload() {
 			for _, problem := range bad.Problems {
 				p.logger.Error("policy file refused, the policy in force stays", zap.String("problem", problem.String()))
 			}
+			f.refusal.Store(&policyRefusal{File: f.path, Problems: bad.Problems})
 		case err != nil:
 			p.logger.Error("policy file cannot be read, the policy in force stays", zap.String("file", f.path), zap.Error(err))
+			f.refusal.Store(&policyRefusal{File: f.path, Error: err.Error()})
 		case changed:
 			p.logger.Info("policy file applied", zap.String("file", f.path))
+			f.refusal.Store(nil)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,8 +47,35 @@ type runtime struct {
 	fingerprint string
 	setup       sync.Once
 
+	mu sync.Mutex
+	// engines are those of the configurations that use the runtime, in the order they came.
+	engines []*engine
+
 	stop context.CancelFunc
 	done sync.WaitGroup
+}
+
+// adopt makes the runtime follow the options of an engine.
+func (rt *runtime) adopt(e *engine) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.engines = append(rt.engines, e)
+	rt.follow(e)
+}
+
+// leave makes the runtime forget an engine. After a failed reload the one before it holds again.
+func (rt *runtime) leave(e *engine) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.engines = slices.DeleteFunc(rt.engines, func(other *engine) bool { return other == e })
+	if n := len(rt.engines); n > 0 {
+		rt.follow(rt.engines[n-1])
+	}
+}
+
+func (rt *runtime) follow(e *engine) {
+	rt.sessions.SetLimits(e.limits)
+	rt.queue.SetSenders(e.senders)
 }
 
 // openRuntime returns the runtime of a store, opening it if no configuration has it open.

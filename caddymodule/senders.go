@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -20,8 +21,64 @@ func init() {
 
 // SenderMaker is what modules in the namespace stepgate.senders provide.
 type SenderMaker interface {
+	// carries tells whether the sender can be used for a channel.
+	carries(c delivery.Channel) bool
 	// sender returns the sender for a store. It does not connect.
 	sender(rt *runtime) (delivery.Sender, error)
+}
+
+// provisionSenders loads the sender of each channel.
+func (a *App) provisionSenders(ctx caddy.Context) error {
+	a.makers = make(map[delivery.Channel]SenderMaker)
+	for _, one := range []struct {
+		channel     delivery.Channel
+		name, field string
+		raw         json.RawMessage
+	}{
+		{delivery.Email, "mail", "MailRaw", a.MailRaw},
+		{delivery.SMS, "sms", "SMSRaw", a.SMSRaw},
+		{delivery.WhatsApp, "whatsapp", "WhatsAppRaw", a.WhatsAppRaw},
+	} {
+		if one.raw == nil {
+			continue
+		}
+		mod, err := ctx.LoadModule(a, one.field)
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.name, err)
+		}
+		maker, ok := mod.(SenderMaker)
+		if !ok {
+			return fmt.Errorf("%s: module %T is no sender", one.name, mod)
+		}
+		if !maker.carries(one.channel) {
+			return fmt.Errorf("%s: this sender cannot send such messages", one.name)
+		}
+		a.makers[one.channel] = maker
+	}
+	return nil
+}
+
+// senders makes the senders of all channels.
+func (a *App) senders(rt *runtime) (map[delivery.Channel]delivery.Sender, error) {
+	out := make(map[delivery.Channel]delivery.Sender)
+	for channel, maker := range a.makers {
+		s, err := maker.sender(rt)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", channel, err)
+		}
+		out[channel] = s
+	}
+	return out, nil
+}
+
+// keepsMessages tells whether any channel is kept for the outbox page.
+func (a *App) keepsMessages() bool {
+	for _, maker := range a.makers {
+		if _, kept := maker.(*OutboxSender); kept {
+			return true
+		}
+	}
+	return false
 }
 
 // OutboxSender keeps messages for the outbox page instead of sending them. The page answers
@@ -43,6 +100,9 @@ func (*OutboxSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return noBlock(d)
 }
+
+// carries implements SenderMaker.
+func (*OutboxSender) carries(delivery.Channel) bool { return true }
 
 // sender implements SenderMaker.
 func (*OutboxSender) sender(rt *runtime) (delivery.Sender, error) { return rt.outbox, nil }
@@ -106,6 +166,9 @@ func (s *SMTPSender) Provision(caddy.Context) error {
 	_, err = delivery.NewSMTP(s.config)
 	return err
 }
+
+// carries implements SenderMaker.
+func (*SMTPSender) carries(c delivery.Channel) bool { return c == delivery.Email }
 
 // sender implements SenderMaker.
 func (s *SMTPSender) sender(*runtime) (delivery.Sender, error) { return delivery.NewSMTP(s.config) }
