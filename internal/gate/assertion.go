@@ -134,16 +134,17 @@ type identity struct {
 	signedAt                  time.Time
 }
 
-// identityOf returns the headers of a session for a host, signing a new assertion when the
+// identityOf returns the headers of the session of a request for its host, signing a new assertion when the
 // last one is half over.
-func (g *Gate) identityOf(s *session.Session, origin, host string, now time.Time) (*identity, error) {
+func (g *Gate) identityOf(q *request) (*identity, error) {
+	s, host, now := q.session, q.host.name, q.now
 	known, _ := s.Memo.Load().([]*identity)
 	for _, id := range known {
 		if id.host == host && now.Sub(id.signedAt) < assertionReuse && !now.Before(id.signedAt) {
 			return id, nil
 		}
 	}
-	token, err := g.Signer.sign(s, origin, host, now)
+	token, err := g.Signer.sign(s, g.origin(q), host, now)
 	if err != nil {
 		return nil, err
 	}

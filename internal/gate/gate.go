@@ -245,7 +245,7 @@ func (g *Gate) identify(q *request) error {
 	if q.session == nil {
 		return nil
 	}
-	id, err := g.identityOf(q.session, g.origin(q), q.host.name, q.now)
+	id, err := g.identityOf(q)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,10 @@ func cookies(h http.Header, name string) (value string) {
 	if !ok {
 		return ""
 	}
+	if value, ok := only(lines, name); ok {
+		delete(h, "Cookie")
+		return value
+	}
 	count := 0
 	touched := false
 	for _, line := range lines {
@@ -133,6 +137,14 @@ func cookies(h http.Header, name string) (value string) {
 	return value
 }
 
+// only is the value of our cookie when it is all that was sent, which is the usual case.
+func only(lines []string, name string) (value string, ok bool) {
+	if len(lines) != 1 || len(lines[0]) <= len(name) || lines[0][:len(name)] != name || lines[0][len(name)] != '=' || strings.IndexByte(lines[0], ';') >= 0 {
+		return "", false
+	}
+	return lines[0][len(name)+1:], true
+}
+
 // mentions is a quick look before the closer one.
 func mentions(line string) bool {
 	for i := 0; i+8 <= len(line); i++ {
@@ -148,6 +160,9 @@ func mentions(line string) bool {
 func ours(part string) (name, value string, ok bool) {
 	name, value, _ = strings.Cut(part, "=")
 	name = strings.TrimLeft(name, " ")
+	if !mentions(name) && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return name, value, false
+	}
 	bare := strings.ToLower(strings.Map(func(r rune) rune {
 		if r <= ' ' || r == 0x7f {
 			return -1

@@ -106,6 +106,9 @@ func (h host) loopback() bool {
 	if h.name == "localhost" || strings.HasSuffix(h.name, ".localhost") {
 		return true
 	}
+	if c := h.name[0]; c != '[' && (c < '0' || c > '9') {
+		return false // a name, which need not be parsed to know that it is no address
+	}
 	ip, err := netip.ParseAddr(strings.Trim(h.name, "[]"))
 	return err == nil && ip.IsLoopback()
 }

@@ -121,6 +121,9 @@ func (m *Manager) load(ctx context.Context, cookie string, now time.Time) (*Sess
 	}
 	if old, ok := m.cache.get(cookie); ok {
 		s.touch(old.session.LastAccess())
+		if old.session.same(s) {
+			s = old.session
+		}
 	}
 	if !m.live(s, now) {
 		return nil, store.ErrNotFound
@@ -132,7 +135,7 @@ func (m *Manager) load(ctx context.Context, cookie string, now time.Time) (*Sess
 
 // read loads a session by its id, without judging idle time.
 func (m *Manager) read(ctx context.Context, id string) (*Session, error) {
-	r, _, err := m.sessions.Get(ctx, id)
+	r, rev, err := m.sessions.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +146,7 @@ func (m *Manager) read(ctx context.Context, id string) (*Session, error) {
 	if user.Locked {
 		return nil, store.ErrNotFound
 	}
-	return build(id, r, user), nil
+	return build(id, r, rev, user), nil
 }
 
 // live judges both limits. A session dies when its age reaches the limit.

@@ -8,9 +8,11 @@
 package session
 
 import (
+	"reflect"
 	"sync/atomic"
 	"time"
 
+	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -59,6 +61,13 @@ type Session struct {
 
 	subject  policy.Subject
 	accessed atomic.Int64 // Unix milliseconds
+	rev      store.Rev    // of the record that the value was made of
+}
+
+// same tells whether another value was made of the same record and the same user, so that
+// what was derived from this one still holds.
+func (s *Session) same(other *Session) bool {
+	return s.ID == other.ID && s.rev == other.rev && reflect.DeepEqual(s.User, other.User)
 }
 
 // Subject is the session as the policy reads it. It is computed once for each value.
@@ -91,12 +100,12 @@ func (s *Session) Snapshot() *Session {
 }
 
 // build makes the immutable value from a stored record and its user.
-func build(id string, r record, user Identity) *Session {
+func build(id string, r record, rev store.Rev, user Identity) *Session {
 	s := &Session{
 		ID: id, UserID: r.UserID, Factors: r.Factors, Roles: user.Groups,
 		StartedAt: r.StartedAt, LastAccessedAt: r.LastAccessedAt, ExpiresAt: r.ExpiresAt,
 		Attributes: r.Attributes, CustomClaims: user.CustomClaims,
-		User: user, Family: r.Family, ReadOnly: r.SupersededBy != "",
+		User: user, Family: r.Family, ReadOnly: r.SupersededBy != "", rev: rev,
 	}
 	if s.Roles == nil {
 		s.Roles = []string{}
