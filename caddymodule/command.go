@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 )
@@ -58,7 +60,11 @@ func (m *remote) call(method, path string, in, out any) error {
 			m.config = "Caddyfile" // as “run” does
 		}
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress(m.address, nil, m.config, m.adapter)
+	raw, err := m.load()
+	if err != nil && m.address == "" {
+		return err
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(m.address, raw, m.config, "")
 	if err != nil {
 		return fmt.Errorf("find the admin endpoint: %w", err)
 	}
@@ -82,6 +88,34 @@ func (m *remote) call(method, path string, in, out any) error {
 		return fmt.Errorf("read the answer of the server: %w", err)
 	}
 	return nil
+}
+
+// load reads and adapts the configuration file, as Caddy's commands do but without their logs;
+// nil when there is none.
+func (m *remote) load() ([]byte, error) {
+	if m.config == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(m.config)
+	if err != nil {
+		return nil, fmt.Errorf("load the configuration: %w", err)
+	}
+	name := m.adapter
+	if name == "" && filepath.Ext(m.config) != ".json" {
+		name = "caddyfile"
+	}
+	if name == "" {
+		return data, nil
+	}
+	adapter := caddyconfig.GetAdapter(name)
+	if adapter == nil {
+		return nil, fmt.Errorf("load the configuration: there is no adapter %q", name)
+	}
+	raw, _, err := adapter.Adapt(data, map[string]any{"filename": m.config})
+	if err != nil {
+		return nil, fmt.Errorf("load the configuration: %w", err)
+	}
+	return raw, nil
 }
 
 // refusedCall makes the server's answer the error of a command.
@@ -124,9 +158,9 @@ func (m *remote) send(address, method, path string, body []byte) (answer []byte,
 // direct opens the store of the configuration and makes the call on it. It fails when a server
 // has the store open.
 func (m *remote) direct(method, path string, body []byte) (answer []byte, status int, err error) {
-	raw, _, _, err := caddycmd.LoadConfig(m.config, m.adapter)
+	raw, err := m.load()
 	if err != nil {
-		return nil, 0, fmt.Errorf("load the configuration: %w", err)
+		return nil, 0, err
 	}
 	var config caddy.Config
 	if err := json.Unmarshal(raw, &config); err != nil {
@@ -147,6 +181,7 @@ func (m *remote) direct(method, path string, body []byte) (answer []byte, status
 		return nil, 0, err
 	}
 	a := app.(*App)
+	a.makers = nil // what is to be sent waits in the store for the server
 	e, err := a.use()
 	if err != nil {
 		return nil, 0, err

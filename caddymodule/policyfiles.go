@@ -128,21 +128,29 @@ func (p *policyFiles) follow(ctx context.Context, w *fsnotify.Watcher) {
 		}
 	}()
 	quiet := time.NewTimer(settle)
+	waiting := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-w.Events:
+		case event, ok := <-w.Events:
 			if !ok {
 				return
 			}
-			quiet.Reset(settle)
+			// Other files of the directory count too, because a policy may be reached through a
+			// link that is swapped. But only the policy's own changes put the reading off: a log
+			// in the same directory may never be quiet.
+			if _, own := p.files[event.Name]; own || !waiting {
+				quiet.Reset(settle)
+				waiting = true
+			}
 		case err, ok := <-w.Errors:
 			if !ok {
 				return
 			}
 			p.logger.Warn("watch policy files", zap.Error(err))
 		case <-quiet.C:
+			waiting = false
 			p.reload()
 		}
 	}

@@ -51,7 +51,7 @@ func (m *remote) inviteCommand() *cobra.Command {
 				return err
 			}
 			return m.print(c, out, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s\n\nThe link works once, until %s. It was also mailed to %s.\n", out.Link, out.ExpiresAt.Local().Format(time.RFC1123), out.Email)
+				_, err := fmt.Fprintf(w, "%s\n\nThe link works once, until %s. It is also mailed to %s.\n", out.Link, out.ExpiresAt.Local().Format(time.RFC1123), out.Email)
 				return err
 			})
 		}),
