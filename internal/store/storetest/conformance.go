@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		"revisions": (*suite).revisions, "all or nothing": (*suite).allOrNothing, "take once": (*suite).takeOnce,
 		"counters": (*suite).counters, "expiry": (*suite).expiry, "pages": (*suite).pages, "watch": (*suite).watch,
 		"slow reader": (*suite).slowReader, "bounds": (*suite).bounds, "closed": (*suite).closed,
+		"order of events": (*suite).order, "cancelled": (*suite).cancelled, "copies": (*suite).copies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := NewClock()
@@ -97,6 +99,14 @@ func (s *suite) allOrNothing() {
 	s.refused(err, store.ErrConflict)
 	s.want("new", "")
 	s.want("x", "1")
+	// The engine itself refuses the last operation, for it has no key.
+	_, err = s.Apply(s.t.Context(), nil, []store.Op{{Key: "new", Value: []byte("1")}, {Key: "x"}, {Value: []byte("1")}})
+	s.refused(err, store.ErrUnavailable)
+	s.want("new", "")
+	s.want("x", "1")
+	if _, err := s.Apply(s.t.Context(), nil, []store.Op{{Key: "absent"}}); err != nil {
+		s.t.Fatalf("deleting what is absent: %v", err)
+	}
 }
 
 // parallel runs f many times at once.
@@ -109,33 +119,35 @@ func parallel(n int, f func(i int)) {
 }
 
 func (s *suite) takeOnce() {
-	s.put("ticket", "1", time.Time{})
-	var mu sync.Mutex
-	winners := 0
-	parallel(200, func(int) {
-		e, err := s.Take(s.t.Context(), "ticket")
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil && string(e.Value) == "1" {
-			winners++
-		} else if !errors.Is(err, store.ErrNotFound) {
-			s.t.Errorf("%q %v", e.Value, err)
+	for round := range 5 {
+		rev := s.put("ticket", "1", s.clock.Now().Add(time.Minute))
+		var winners atomic.Int32
+		parallel(200, func(int) {
+			e, err := s.Take(s.t.Context(), "ticket")
+			if err == nil && string(e.Value) == "1" && e.Rev == rev {
+				winners.Add(1)
+			} else if !errors.Is(err, store.ErrNotFound) {
+				s.t.Errorf("%q %v", e.Value, err)
+			}
+		})
+		if n := winners.Load(); n != 1 {
+			s.t.Fatalf("round %d: %d winners", round, n)
 		}
-	})
-	if winners != 1 {
-		s.t.Fatalf("%d winners", winners)
 	}
 }
 
+// counters go through two databases, as on two nodes: conflicts happen and lose no count.
 func (s *suite) counters() {
-	db := DB(s.t, s.Store, s.clock.Now)
-	table := store.NewTable[int](db, "n/", 1)
-	parallel(200, func(int) {
-		if err := table.Update(s.t.Context(), "n", func(v *int, _ bool) (time.Time, error) { *v++; return time.Time{}, nil }); err != nil {
+	nodes := []store.Table[int]{
+		store.NewTable[int](DB(s.t, s.Store, s.clock.Now), "n/", 1),
+		store.NewTable[int](DB(s.t, s.Store, s.clock.Now), "n/", 1),
+	}
+	parallel(200, func(i int) {
+		if err := nodes[i%2].Update(s.t.Context(), "n", func(v *int, _ bool) (time.Time, error) { *v++; return time.Time{}, nil }); err != nil {
 			s.t.Error(err)
 		}
 	})
-	if n, _, err := table.Get(s.t.Context(), "n"); err != nil || n != 200 {
+	if n, _, err := nodes[0].Get(s.t.Context(), "n"); err != nil || n != 200 {
 		s.t.Fatalf("%d, %v", n, err)
 	}
 }
@@ -143,13 +155,20 @@ func (s *suite) counters() {
 // expiry is judged on every read by our clock; nothing is swept here.
 func (s *suite) expiry() {
 	ctx := s.t.Context()
-	s.put("e", "1", s.clock.Now().Add(time.Minute))
+	end := s.clock.Now().Add(time.Minute)
+	rev := s.put("e", "1", end)
 	s.clock.Advance(time.Minute - time.Millisecond)
 	s.want("e", "1")
+	if list, err := s.List(ctx, "e", "", 10); err != nil || len(list) != 1 || !list[0].Expires.Equal(end) || list[0].Rev != rev {
+		s.t.Fatalf("%v %v", list, err)
+	}
 	s.clock.Advance(time.Millisecond)
 	s.want("e", "")
 	_, err := s.Take(ctx, "e")
 	s.refused(err, store.ErrNotFound)
+	_, err = s.Apply(ctx, []store.Cond{{Key: "e", Rev: rev}}, []store.Op{{Key: "other", Value: []byte("1")}})
+	s.refused(err, store.ErrConflict)
+	s.want("other", "")
 	if list, err := s.List(ctx, "e", "", 10); err != nil || len(list) != 0 {
 		s.t.Fatalf("%v %v", list, err)
 	}
@@ -199,8 +218,11 @@ func (s *suite) watch() {
 		s.t.Fatalf("the first event is %+v", e)
 	}
 	s.put("x/1", "1", time.Time{})
-	s.put("w/1", "1", time.Time{})
-	if e := <-events; e.Key != "w/1" || e.Entry == nil || string(e.Entry.Value) != "1" {
+	if _, err := s.Apply(ctx, []store.Cond{{Key: "x/1"}}, []store.Op{{Key: "w/0", Value: []byte("1")}}); err == nil {
+		s.t.Fatal("a condition was not heeded")
+	}
+	rev := s.put("w/1", "1", time.Time{})
+	if e := <-events; e.Key != "w/1" || e.Entry == nil || string(e.Entry.Value) != "1" || e.Entry.Rev != rev {
 		s.t.Fatalf("%+v", e)
 	}
 	if _, err := s.Take(ctx, "w/1"); err != nil {
@@ -214,28 +236,98 @@ func (s *suite) watch() {
 	}
 }
 
-// slowReader reads nothing while more happens than anybody would buffer. What it then has
-// been told must make it forget what it missed.
+// slowReader reads nothing while more happens than anybody would buffer. What it then is told
+// must make it forget what it missed, and after that it hears of changes again.
 func (s *suite) slowReader() {
-	events, err := s.Watch(s.t.Context(), "w/")
+	ctx := s.t.Context()
+	events, err := s.Watch(ctx, "w/")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	<-events
-	for i := range 2000 {
-		s.put("w/1", fmt.Sprint(i), time.Time{})
+	if e := <-events; !e.Reset {
+		s.t.Fatalf("the first event is %+v", e)
 	}
-	known, reset := "", false
-	for len(events) > 0 {
+	for i := range 100 {
+		var ops []store.Op
+		for j := range store.MaxOps - 1 {
+			ops = append(ops, store.Op{Key: fmt.Sprintf("w/%02d", j), Value: []byte(fmt.Sprint(i))})
+		}
+		if _, err := s.Apply(ctx, nil, ops); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	known, resets := map[string]string{}, 0
+	// until reads events, and after a Reset the records, up to the given key.
+	until := func(key string) {
+		for known[key] == "" {
+			e := <-events
+			if !e.Reset {
+				known[e.Key] = string(e.Entry.Value)
+				continue
+			}
+			resets++
+			clear(known)
+			list, err := s.List(ctx, "w/", "", 2*store.MaxOps)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			for _, e := range list {
+				known[e.Key] = string(e.Value)
+			}
+		}
+	}
+	s.put("w/first", "1", time.Time{})
+	until("w/first")
+	if resets == 0 {
+		s.t.Error("a reader that slept through 6300 changes was not told to start over")
+	}
+	s.put("w/second", "1", time.Time{})
+	until("w/second")
+	if len(known) != store.MaxOps+1 {
+		s.t.Errorf("the reader knows of %d records", len(known))
+	}
+	for key, value := range known {
+		s.want(key, value)
+	}
+}
+
+// order has events of one key come in the order in which the changes took effect. Otherwise a
+// reader would end up believing an old value.
+func (s *suite) order() {
+	const writers, each = 8, 10
+	ctx := s.t.Context()
+	events, err := s.Watch(ctx, "w/")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if e := <-events; !e.Reset {
+		s.t.Fatalf("the first event is %+v", e)
+	}
+	parallel(writers, func(int) {
+		for n := 0; n < each; {
+			e, err := s.Get(ctx, "w/1")
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				s.t.Error(err)
+				return
+			}
+			_, err = s.Apply(ctx, []store.Cond{{Key: "w/1", Rev: e.Rev}}, []store.Op{{Key: "w/1", Value: append(e.Value, 'x')}})
+			if err == nil {
+				n++
+			} else if !errors.Is(err, store.ErrConflict) {
+				s.t.Error(err)
+				return
+			}
+		}
+	})
+	for last := 0; last < writers*each; {
 		e := <-events
 		if e.Reset {
-			known, reset = "", true
-			continue
+			s.t.Fatal("a reset after 80 changes")
 		}
-		known = string(e.Entry.Value)
-	}
-	if known != "1999" && (known != "" || !reset) {
-		s.t.Fatalf("after a loss the reader believes %q", known)
+		if len(e.Entry.Value) != last+1 {
+			s.t.Fatalf("change %d was reported after change %d", len(e.Entry.Value), last)
+		}
+		last++
 	}
 }
 
@@ -250,30 +342,88 @@ func (s *suite) bounds() {
 	s.refused(err, store.ErrTooLarge)
 	_, err = s.Apply(ctx, make([]store.Cond, store.MaxOps+1), nil)
 	s.refused(err, store.ErrTooLarge)
-	if _, err = s.Apply(ctx, nil, []store.Op{{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte("2")}}); err == nil {
-		s.t.Fatal("one change wrote a key twice")
-	}
+	_, err = s.Apply(ctx, nil, []store.Op{{Key: "a", Value: []byte("1")}, {Key: "a", Value: []byte("2")}})
+	s.refused(err, store.ErrUnavailable)
+	_, err = s.Apply(ctx, nil, []store.Op{{Key: "a", Value: []byte("1")}, {Key: "a"}})
+	s.refused(err, store.ErrUnavailable)
 	s.want("a", "")
+	// The bounds themselves are allowed, all at once.
+	conds, ops := make([]store.Cond, store.MaxOps), make([]store.Op, store.MaxOps)
+	for i := range store.MaxOps {
+		key := fmt.Sprintf("%0*d", store.MaxKey, i)
+		conds[i], ops[i] = store.Cond{Key: key}, store.Op{Key: key, Value: []byte("x")}
+	}
+	if _, err := s.Apply(ctx, conds, ops); err != nil {
+		s.t.Fatal(err)
+	}
+	s.want(ops[store.MaxOps-1].Key, "x")
 }
 
-func (s *suite) closed() {
+// cancelled calls change nothing.
+func (s *suite) cancelled() {
+	s.put("a", "1", time.Time{})
 	ctx, cancel := context.WithCancel(s.t.Context())
 	cancel()
 	_, err := s.Get(ctx, "a")
 	s.refused(err, store.ErrUnavailable)
-	if err := s.Ping(s.t.Context()); err != nil {
+	s.refused(err, context.Canceled)
+	_, err = s.Take(ctx, "a")
+	s.refused(err, store.ErrUnavailable)
+	_, err = s.Apply(ctx, nil, []store.Op{{Key: "a", Value: []byte("2")}})
+	s.refused(err, store.ErrUnavailable)
+	_, err = s.List(ctx, "", "", 1)
+	s.refused(err, store.ErrUnavailable)
+	s.refused(s.Ping(ctx), store.ErrUnavailable)
+	s.want("a", "1")
+	if events, err := s.Watch(ctx, ""); err == nil {
+		for range events { //nolint:revive // until it is closed
+		}
+	}
+}
+
+// copies are what the store takes and gives: the caller may write over them.
+func (s *suite) copies() {
+	ctx := s.t.Context()
+	value := []byte("1")
+	if _, err := s.Apply(ctx, nil, []store.Op{{Key: "a", Value: value}, {Key: "empty", Value: []byte{}}}); err != nil {
+		s.t.Fatal(err)
+	}
+	value[0] = '2'
+	s.want("a", "1")
+	e, err := s.Get(ctx, "a")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	e.Value[0] = '3'
+	s.want("a", "1")
+	if e, err := s.Get(ctx, "empty"); err != nil || e.Value == nil || len(e.Value) != 0 {
+		s.t.Fatalf("%v %v", e, err)
+	}
+}
+
+func (s *suite) closed() {
+	ctx := s.t.Context()
+	events, err := s.Watch(ctx, "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.Ping(ctx); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = s.Get(s.t.Context(), "a")
+	for range events { //nolint:revive // until it is closed
+	}
+	_, err = s.Get(ctx, "a")
 	s.refused(err, store.ErrUnavailable)
-	_, err = s.Take(s.t.Context(), "a")
+	_, err = s.Take(ctx, "a")
 	s.refused(err, store.ErrUnavailable)
-	_, err = s.Apply(s.t.Context(), nil, []store.Op{{Key: "a", Value: []byte("1")}})
+	_, err = s.Apply(ctx, nil, []store.Op{{Key: "a", Value: []byte("1")}})
 	s.refused(err, store.ErrUnavailable)
-	_, err = s.List(s.t.Context(), "", "", 1)
+	_, err = s.List(ctx, "", "", 1)
 	s.refused(err, store.ErrUnavailable)
-	s.refused(s.Ping(s.t.Context()), store.ErrUnavailable)
+	_, err = s.Watch(ctx, "")
+	s.refused(err, store.ErrUnavailable)
+	s.refused(s.Ping(ctx), store.ErrUnavailable)
 }
