@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -42,6 +43,9 @@ type Store struct {
 	db  *bolt.DB
 	now func() time.Time
 	hub *hub
+	// order is held from the start of a change until its watchers know, so that they hear of
+	// changes in the order in which these took effect.
+	order sync.Mutex
 }
 
 // Open opens or creates the file at path, mode 0600, in a directory of mode 0700 that is
@@ -122,6 +126,8 @@ func (s *Store) Get(ctx context.Context, key string) (e store.Entry, err error) 
 
 // Take implements store.Store.
 func (s *Store) Take(ctx context.Context, key string) (e store.Entry, err error) {
+	s.order.Lock()
+	defer s.order.Unlock()
 	err = s.update(ctx, func(tx *bolt.Tx) error {
 		if e, err = s.read(tx, key); err != nil {
 			return err
@@ -141,6 +147,8 @@ func (s *Store) Apply(ctx context.Context, conds []store.Cond, ops []store.Op) (
 		return 0, err
 	}
 	events := make([]store.Event, 0, len(ops))
+	s.order.Lock()
+	defer s.order.Unlock()
 	err = s.update(ctx, func(tx *bolt.Tx) error {
 		for _, c := range conds {
 			e, err := s.read(tx, c.Key)
