@@ -224,7 +224,11 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int) (out 
 
 // Watch implements store.Store.
 func (s *Store) Watch(ctx context.Context, prefix string) (<-chan store.Event, error) {
-	return s.hub.watch(ctx, prefix), nil
+	events := s.hub.watch(ctx, prefix)
+	if events == nil {
+		return nil, fmt.Errorf("%w: watch: the store is closed", store.ErrUnavailable)
+	}
+	return events, nil
 }
 
 // Ping implements store.Store. It writes nothing: bbolt finds out about a full disk only when

@@ -28,14 +28,14 @@ type watcher struct {
 
 func newHub() *hub { return &hub{watchers: make(map[*watcher]struct{})} }
 
+// watch returns nil when the hub is closed.
 func (h *hub) watch(ctx context.Context, prefix string) <-chan store.Event {
 	w := &watcher{prefix: prefix, events: make(chan store.Event, watchBuffer)}
 	w.events <- store.Event{Reset: true}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		close(w.events)
-		return w.events
+		return nil
 	}
 	h.watchers[w] = struct{}{}
 	context.AfterFunc(ctx, func() { h.drop(w) })
