@@ -1,15 +1,11 @@
 package boltstore_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,14 +17,6 @@ import (
 	"github.com/stepgate/stepgate/internal/store/boltstore"
 	"github.com/stepgate/stepgate/internal/store/storetest"
 )
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv("STEPGATE_TEST_WRITER"); path != "" {
-		writeForEver(path)
-		return
-	}
-	os.Exit(m.Run())
-}
 
 func open(t *testing.T, path string, now func() time.Time) *boltstore.Store {
 	t.Helper()
@@ -44,75 +32,6 @@ func file(t *testing.T) string { return filepath.Join(t.TempDir(), "d", "s.db") 
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t *testing.T, now func() time.Time) store.Store { return open(t, file(t), now) })
-}
-
-// writeForEver is a process that writes and tells what was answered.
-func writeForEver(path string) {
-	s, err := boltstore.Open(path, time.Now)
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	for i := 0; ; i++ {
-		text := strconv.Itoa(i)
-		_, err := s.Apply(context.Background(), nil, []store.Op{{Key: "k/" + text, Value: []byte(text)}, {Key: "last", Value: []byte(text)}})
-		if err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		fmt.Println(text)
-	}
-}
-
-// kill -9 in the middle of writing loses nothing that was answered.
-func TestKilledWriterLosesNothing(t *testing.T) {
-	path := file(t)
-	for round := range 3 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "STEPGATE_TEST_WRITER="+path)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		answered := -1
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			n, err := strconv.Atoi(lines.Text())
-			if err != nil {
-				t.Fatal(lines.Text())
-			}
-			if answered = n; n == 100*(round+1) {
-				if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		_ = cmd.Wait()
-		s, err := boltstore.Open(path, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Check(); err != nil {
-			t.Fatal(err)
-		}
-		last, err := s.Get(t.Context(), "last")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, _ := strconv.Atoi(string(last.Value)); n < answered {
-			t.Fatalf("%d was answered, the file knows %d", answered, n)
-		}
-		for i := range answered + 1 {
-			if _, err := s.Get(t.Context(), fmt.Sprintf("k/%d", i)); err != nil {
-				t.Fatalf("%d is lost: %v", i, err)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 func TestSecondOpenIsRefused(t *testing.T) {
