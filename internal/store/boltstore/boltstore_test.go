@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,12 +48,17 @@ func TestSecondOpenIsRefused(t *testing.T) {
 func TestPermissions(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
-	path := file(t)
-	s := open(t, path, time.Now)
-	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
-		info, err := os.Stat(name)
-		if err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v %v", name, info.Mode(), err)
+	var path string
+	var s *boltstore.Store
+	for _, mask := range []int{0o077, 0o022, 0} {
+		syscall.Umask(mask)
+		path = file(t)
+		s = open(t, path, time.Now)
+		for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+			info, err := os.Stat(name)
+			if err != nil || info.Mode().Perm() != want {
+				t.Errorf("umask %o: %s: %v %v", mask, name, info.Mode(), err)
+			}
 		}
 	}
 	if err := s.Close(); err != nil {
@@ -61,7 +67,7 @@ func TestPermissions(t *testing.T) {
 	for _, wide := range []struct {
 		name string
 		mode os.FileMode
-	}{{path, 0o640}, {path, 0o604}, {filepath.Dir(path), 0o777}, {filepath.Dir(path), 0o720}} {
+	}{{path, 0o644}, {path, 0o640}, {path, 0o604}, {path, 0o620}, {filepath.Dir(path), 0o777}, {filepath.Dir(path), 0o720}} {
 		before, err := os.Stat(wide.name)
 		if err != nil {
 			t.Fatal(err)
@@ -97,46 +103,88 @@ func TestSweepTakesOnlyTheExpired(t *testing.T) {
 	if n, err = s.Sweep(t.Context(), 100); err != nil || n != 2 {
 		t.Fatal(n, err)
 	}
+	clock.Advance(-time.Hour) // what is still in the file shows again
 	left, err := s.List(t.Context(), "", "", 100)
-	if err != nil || len(left) != 5 {
-		t.Fatal(len(left), err)
-	}
-}
-
-func TestBackupOpens(t *testing.T) {
-	s := open(t, file(t), time.Now)
-	if _, err := s.Apply(t.Context(), nil, []store.Op{{Key: "a", Value: []byte("1")}}); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := s.Backup(&b); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "copy.db")
-	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if e, err := open(t, path, time.Now).Get(t.Context(), "a"); err != nil || string(e.Value) != "1" {
-		t.Fatal(e, err)
-	}
-}
-
-func TestOtherSchemaIsRefused(t *testing.T) {
-	path := file(t)
-	if err := open(t, path, time.Now).Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bolt.Open(path, 0o600, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), make([]byte, 8)) }); err != nil {
+	var keys string
+	for _, e := range left {
+		keys += e.Key
+	}
+	if keys != "06789" {
+		t.Fatalf("the sweep left %q", keys)
+	}
+}
+
+// A backup that is made while others write opens and holds whole changes.
+func TestBackupOpens(t *testing.T) {
+	s := open(t, file(t), time.Now)
+	var wg sync.WaitGroup
+	put := func(n int) {
+		text := []byte(fmt.Sprint(n))
+		if _, err := s.Apply(t.Context(), nil, []store.Op{{Key: "a", Value: text}, {Key: "b", Value: text}}); err != nil {
+			t.Error(err)
+		}
+	}
+	put(0)
+	wg.Go(func() {
+		for n := range 50 {
+			put(n)
+		}
+	})
+	for range 5 {
+		var b bytes.Buffer
+		if err := s.Backup(&b); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "copy.db")
+		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		backup := open(t, path, time.Now)
+		if err := backup.Check(); err != nil {
+			t.Fatal(err)
+		}
+		list, err := backup.List(t.Context(), "", "", 10)
+		if err != nil || len(list) != 2 || !bytes.Equal(list[0].Value, list[1].Value) || list[0].Rev != list[1].Rev {
+			t.Fatal(list, err)
+		}
+	}
+	wg.Wait()
+}
+
+// A file of another version is left alone, and is not kept locked.
+func TestOtherSchemaIsRefused(t *testing.T) {
+	path := file(t)
+	s := open(t, path, time.Now)
+	if _, err := s.Apply(t.Context(), nil, []store.Op{{Key: "a", Value: []byte("1")}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := boltstore.Open(path, time.Now); err == nil || !strings.Contains(err.Error(), "another version") {
-		t.Fatal(err)
+	mark := func(schema []byte) {
+		t.Helper()
+		db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Update(func(tx *bolt.Tx) error { return tx.Bucket([]byte("meta")).Put([]byte("schema"), schema) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, schema := range [][]byte{{}, {1}, make([]byte, 8), {0, 0, 0, 0, 0, 0, 0, 2}} {
+		mark(schema)
+		if _, err := boltstore.Open(path, time.Now); err == nil || !strings.Contains(err.Error(), "another version") {
+			t.Fatalf("schema %x: %v", schema, err)
+		}
+	}
+	mark([]byte{0, 0, 0, 0, 0, 0, 0, 1})
+	if e, err := open(t, path, time.Now).Get(t.Context(), "a"); err != nil || string(e.Value) != "1" {
+		t.Fatal(e, err)
 	}
 }
