@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -158,9 +159,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 func (a *App) provisionFactors(ctx caddy.Context) error {
 	if len(a.FactorsRaw) == 0 {
-		a.FactorsRaw = caddy.ModuleMap{"password": nil, "email_otp": nil, "totp": nil}
-		for name := range a.FactorsRaw {
-			a.FactorsRaw[name] = json.RawMessage(`{}`)
+		a.FactorsRaw = make(caddy.ModuleMap)
+		for _, p := range a.offered() {
+			a.FactorsRaw[string(p)] = json.RawMessage(`{}`)
 		}
 	}
 	loaded, err := ctx.LoadModule(a, "FactorsRaw")
@@ -200,6 +201,18 @@ func (a *App) provisionFactors(ctx caddy.Context) error {
 	return nil
 }
 
+// offered lists the factors of the configuration, or those by default.
+func (a *App) offered() []factors.Product {
+	if len(a.FactorsRaw) == 0 {
+		return []factors.Product{factors.EmailOTP, factors.Password, factors.TOTP}
+	}
+	var out []factors.Product
+	for _, name := range slices.Sorted(maps.Keys(a.FactorsRaw)) {
+		out = append(out, factors.Product(name))
+	}
+	return out
+}
+
 // primary reads which factors may start a session; the list is never empty.
 func (a *App) primary(offered []factors.Product) ([]factors.Product, error) {
 	var out []factors.Product
@@ -228,24 +241,32 @@ func (a *App) primary(offered []factors.Product) ([]factors.Product, error) {
 
 // Validate implements caddy.Validator.
 func (a *App) Validate() error {
-	l := a.limits()
-	if l.Lifetime < time.Minute || l.Idle < time.Minute || l.Idle > l.Lifetime {
-		return errors.New("session: lifetime and idle are at least 1m, and idle is at most lifetime")
-	}
-	if l.Lifetime > 30*24*time.Hour {
-		return errors.New("session: lifetime is at most 30d (NIST SP 800-63B-4, section 2.1.3)")
+	if err := a.Session.check(); err != nil {
+		return fmt.Errorf("session: %w", err)
 	}
 	return nil
 }
 
-func (a *App) limits() session.Limits {
+// check refuses limits under which nobody could work, and those that no longer end anything.
+func (s SessionConfig) check() error {
+	l := s.limits()
+	if l.Lifetime < time.Minute || l.Idle < time.Minute || l.Idle > l.Lifetime {
+		return errors.New("lifetime and idle are at least 1m, and idle is at most lifetime")
+	}
+	if l.Lifetime > 30*24*time.Hour {
+		return errors.New("lifetime is at most 30d (NIST SP 800-63B-4, section 2.1.3)")
+	}
+	return nil
+}
+
+func (s SessionConfig) limits() session.Limits {
 	l := session.DefaultLimits
-	if a.Session.Lifetime != 0 {
-		l.Lifetime = time.Duration(a.Session.Lifetime)
+	if s.Lifetime != 0 {
+		l.Lifetime = time.Duration(s.Lifetime)
 		l.Idle = min(l.Idle, l.Lifetime)
 	}
-	if a.Session.Idle != 0 {
-		l.Idle = time.Duration(a.Session.Idle)
+	if s.Idle != 0 {
+		l.Idle = time.Duration(s.Idle)
 	}
 	return l
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/stepgate/stepgate/internal/gate"
 )
 
 func init() {
@@ -39,23 +42,33 @@ func init() {
 //		primary <factor>...
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
+	d.Next()
 	if existing != nil {
 		return nil, d.Err("the stepgate option is given twice")
 	}
-	d.Next()
 	if d.NextArg() {
 		return nil, d.ArgErr()
 	}
 	app := new(App)
 	seen := make(map[string]bool)
+	var primary *caddyfile.Dispenser // where that option stands, which can only be judged at the end
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if seen[option] {
 			return nil, d.Errf("%s is given twice", option)
 		}
 		seen[option] = true
+		if option == "primary" {
+			at := *d
+			primary = &at
+		}
 		if err := app.option(d, option); err != nil {
 			return nil, err
+		}
+	}
+	if primary != nil {
+		if _, err := app.primary(app.offered()); err != nil {
+			return nil, primary.Err(err.Error())
 		}
 	}
 	return httpcaddyfile.App{Name: "stepgate", Value: caddyconfig.JSON(app, nil)}, nil
@@ -191,6 +204,9 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 		}
 		*into = caddy.Duration(span)
 	}
+	if err := s.check(); err != nil {
+		return d.Err(err.Error())
+	}
 	return nil
 }
 
@@ -199,20 +215,29 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 //	stepgate [<matcher>] [<policy file>] {
 //		hosts <name>...
 //		allow_target <item>...
+//		require <name>... [within <duration>]
+//		deny
 //	}
 //
 // An argument that begins with "/" is a path matcher, as for every directive. A policy file
 // with an absolute path therefore needs the matcher "*" before it; without one, the gate
 // would silently guard nothing but that path, so it is an error.
+//
+// The path before an inline rule is read as a path of the policy file, which knows more
+// spellings of a path than Caddy's matcher. With any other matcher, the pages of the gateway
+// stay reachable beside what the matcher lets in.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
+	path := ""
 	if h.NextArg() {
-		if arg := h.Val(); strings.HasPrefix(arg, "/") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(arg)) {
-			return nil, h.Errf("%s would be read as a path to guard, and nothing else would be guarded; write “stepgate * %s” for a policy file", arg, arg)
+		path = h.Val()
+		if strings.HasPrefix(path, "/") && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+			return nil, h.Errf("%s would be read as a path to guard, and nothing else would be guarded; write “stepgate * %s” for a policy file", path, path)
 		}
 	}
 	h.Reset()
 	h.Next()
+	at := *h.Dispenser
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
 		return nil, err
@@ -221,7 +246,19 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	return h.NewRoute(matcher, handler), nil
+	if handler.Rule != nil && strings.HasPrefix(path, "/") {
+		handler.Rule.Path = path
+		if _, err := handler.Rule.policy(); err != nil {
+			return nil, at.Err(err.Error())
+		}
+		matcher = nil
+	}
+	routes := h.NewRoute(matcher, handler)
+	if len(matcher) > 0 {
+		own := caddy.ModuleMap{"path": h.JSON(caddyhttp.MatchPath{gate.Prefix + "*"})}
+		routes = append(routes, h.NewRoute(own, handler)...)
+	}
+	return routes, nil
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Its syntax is that of the directive.
@@ -241,14 +278,29 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			into = &h.Hosts
 		case "allow_target":
 			into = &h.AllowTarget
+		case "require", "deny":
+			if h.Rule != nil {
+				return d.Err("a gate has one inline rule; write a policy file for more")
+			}
+			if h.Policy != "" {
+				return d.Err("a gate has a policy file or an inline rule, not both; write the directive twice")
+			}
+			h.Rule = new(InlineRule)
+			if err := h.Rule.unmarshal(d); err != nil {
+				return err
+			}
+			continue
 		default:
-			return d.Errf("unrecognized option %q; expected hosts or allow_target", d.Val())
+			return d.Errf("unrecognized option %q; expected hosts, allow_target, require or deny", d.Val())
 		}
 		if *into != nil {
 			return d.Errf("%s is given twice", d.Val())
 		}
 		if *into = d.RemainingArgs(); len(*into) == 0 {
 			return d.ArgErr()
+		}
+		if err := checkItems(h.AllowTarget); err != nil {
+			return d.Err(err.Error())
 		}
 	}
 	return nil

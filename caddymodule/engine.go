@@ -45,7 +45,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	e := &engine{rt: rt, logger: a.logger, limits: a.limits(), senders: senders}
+	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), senders: senders}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Queue: rt.queue,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,

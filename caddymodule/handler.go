@@ -12,6 +12,7 @@ import (
 
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/problem"
+	"github.com/stepgate/stepgate/policy"
 )
 
 func init() {
@@ -44,6 +45,10 @@ type Handler struct {
 	// Policy is the policy file of this gate.
 	// Default: that of the stepgate app.
 	Policy string `json:"policy,omitempty"`
+
+	// Rule is a policy of one rule, instead of a file.
+	// Default: none.
+	Rule *InlineRule `json:"rule,omitempty"`
 
 	// Hosts are the host names that this gate serves; others get 421.
 	// Default: every host that the site serves.
@@ -79,6 +84,32 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
+	if err := h.provisionPolicy(); err != nil {
+		return err
+	}
+	h.site.Hosts = folded(h.Hosts)
+	if err := checkItems(h.AllowTarget); err != nil {
+		return err
+	}
+	for _, name := range h.AllowTarget {
+		h.site.Loosened = append(h.site.Loosened, gate.Item(name))
+	}
+	return h.learnHosts(ctx)
+}
+
+// provisionPolicy finds the policy of the gate: its own rule, its own file, or the app's file.
+func (h *Handler) provisionPolicy() error {
+	if h.Rule != nil {
+		if h.Policy != "" {
+			return errors.New("a gate has a policy file or an inline rule, not both")
+		}
+		p, err := h.Rule.policy()
+		if err != nil {
+			return fmt.Errorf("rule: %w", err)
+		}
+		h.site.Policy = func() *policy.Policy { return p }
+		return nil
+	}
 	path := h.Policy
 	if path == "" {
 		path = h.app.Policy
@@ -90,15 +121,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	h.site = gate.Site{Policy: file.current.Load}
-	h.site.Hosts = folded(h.Hosts)
-	for _, name := range h.AllowTarget {
+	h.site.Policy = file.current.Load
+	return nil
+}
+
+// checkItems refuses what no gate can loosen.
+func checkItems(names []string) error {
+	for _, name := range names {
 		if !slices.Contains(gate.Loosenable, gate.Item(name)) {
 			return fmt.Errorf("allow_target: %q cannot be allowed; expected one of %v", name, gate.Loosenable)
 		}
-		h.site.Loosened = append(h.site.Loosened, gate.Item(name))
 	}
-	return h.learnHosts(ctx)
+	return nil
 }
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
@@ -120,6 +154,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		a.OriginalURI = original.RequestURI
 	}
 	g := gate.Gate{Engine: e.gate, Site: h.site}
+	if len(p.loosened)+len(h.site.Loosened) > 0 {
+		g.Loosened = slices.Concat(p.loosened, h.site.Loosened)
+		p.loosened = g.Loosened
+	}
 	return g.ServeHTTP(w, r, a, next.ServeHTTP)
 }
 

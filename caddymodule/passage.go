@@ -20,6 +20,8 @@ type passage struct {
 	// cookie is the Cookie header as it was received. Each gate takes the session out of the
 	// request; a gate behind another one needs it again.
 	cookie []string
+	// loosened is what the gates in front let pass in a target: it need not be said twice.
+	loosened []gate.Item
 }
 
 // passageVar is the variable of a request that holds its passage.

@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"http": cmdHTTP, "begin": cmdBegin, "finish": cmdFinish, "held": cmdHeld, "release": cmdRelease,
-			"eventually": cmdEventually, "mode": cmdMode, "exit": cmdExit,
+			"eventually": cmdEventually, "mode": cmdMode, "exit": cmdExit, "reloads": cmdReloads, "wrongly": cmdWrongly,
 		},
 	})
 }
@@ -213,7 +213,7 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(patience)
-	last := ""
+	var last string
 	for {
 		out, err := sceneOf(ts).request(args[1:])
 		if err == nil && want.MatchString(out) {
@@ -309,5 +309,78 @@ func cmdExit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if status != args[0] {
 		ts.Fatalf("exit status %s, expected %s", status, args[0])
+	}
+}
+
+// cmdReloads is “reloads COUNT FILE ADMIN VISITOR URL”: it loads a JSON configuration again and
+// again while a visitor keeps asking for URL and strangers keep asking for the same. The visitor
+// must always get through and the strangers never.
+func cmdReloads(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 {
+		ts.Fatalf("usage: reloads COUNT FILE ADMIN VISITOR URL")
+	}
+	count, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	config, s := ts.ReadFile(args[1]), sceneOf(ts)
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	var wrong atomic.Pointer[string]
+	var answers atomic.Int64
+	ask := func(want string, request ...string) {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			out, err := s.request(append(request, "GET", args[4]))
+			if err != nil {
+				continue // Caddy's old server may close a connection that it had just accepted
+			}
+			answers.Add(1)
+			if !strings.HasPrefix(out, want) {
+				wrong.CompareAndSwap(nil, &out)
+				return
+			}
+		}
+	}
+	wg.Go(func() { ask("status 200", "-as", args[3]) })
+	wg.Go(func() { ask("status 401") })
+	wg.Go(func() { ask("status 401", "-H", "Cookie: stepgate=forged") })
+	for range count {
+		out, err := s.request([]string{"-H", "Cache-Control: must-revalidate", "-d", config, "POST", args[2] + "/load"})
+		if err == nil && !strings.HasPrefix(out, "status 200") {
+			err = fmt.Errorf("reload: %s", out)
+		}
+		if err != nil || wrong.Load() != nil {
+			close(over)
+			wg.Wait()
+			ts.Check(err)
+			ts.Fatalf("during the reloads: %s", *wrong.Load())
+		}
+	}
+	close(over)
+	wg.Wait()
+	if w := wrong.Load(); w != nil {
+		ts.Fatalf("during the reloads: %s", *w)
+	}
+	if n := answers.Load(); n < int64(count) {
+		ts.Fatalf("only %d answers during %d reloads", n, count)
+	}
+}
+
+// cmdWrongly is “wrongly COUNT”: bob tries that many wrong passwords.
+func cmdWrongly(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wrongly COUNT")
+	}
+	count, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for range count {
+		_, err := sceneOf(ts).request([]string{
+			"-d", `{"email":"bob@example.com","password":"not the password at all"}`,
+			"POST", "http://localhost:" + ts.Getenv("PORT") + "/.stepgate/api/v1/passwords/authenticate",
+		})
+		ts.Check(err)
 	}
 }
