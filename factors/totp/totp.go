@@ -59,6 +59,14 @@ func (c *Credential) Expired(now time.Time) bool {
 	return c.Pending() && !now.Before(c.CreatedAt.Add(pendingLife))
 }
 
+// LastUsed is when a code of the app was last accepted, to the step; zero when none was.
+func (c *Credential) LastUsed() time.Time {
+	if c.Step == 0 {
+		return time.Time{}
+	}
+	return time.Unix(c.Step*period, 0).UTC()
+}
+
 // WellFormed tells whether a text is exactly six ASCII digits.
 func WellFormed(code string) bool {
 	if len(code) != digits {

@@ -87,7 +87,6 @@ func (b *tab) sees(text string) {
 // press clicks the visible button or link with a text.
 func (b *tab) press(text string) {
 	b.t.Helper()
-	b.sees(text)
 	b.do(chromedp.Click(chromedp.Search(`//*[self::button or self::a or self::summary][contains(normalize-space(.), "` + text + `")]`)))
 }
 
@@ -189,6 +188,12 @@ func TestNewcomer(t *testing.T) {
 	b.shot("7-account-phone")
 	b.do(chromedp.EmulateViewport(1000, 760))
 	b.shot("8-account")
+
+	b.press("Remove the authenticator app")
+	b.sees("Remove your authenticator app?")
+	b.shot("9-remove")
+	b.press("Cancel")
+	b.sees("Where you are signed in")
 
 	b.open(d.base + "/live")
 	b.sees("you@example.com")

@@ -65,7 +65,7 @@ func (p *Portal) removable(u *account.User, id string) bool {
 func totpState(u *account.User) ui.TOTPState {
 	s := ui.TOTPState{}
 	if u.TOTP != nil {
-		s.Set, s.CreatedAt = true, u.TOTP.ConfirmedAt
+		s.Set, s.CreatedAt, s.UsedAt = true, u.TOTP.ConfirmedAt, u.TOTP.LastUsed()
 		return s
 	}
 	s.Pending = u.PendingTOTP != nil

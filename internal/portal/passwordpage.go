@@ -31,6 +31,9 @@ func (p *Portal) passwordForm(c *call) (ui.Password, error) {
 }
 
 func (p *Portal) postPassword(c *call) error {
+	if c.value("action") == "remove" {
+		return p.removePassword(c)
+	}
 	m, err := p.passwordForm(c)
 	if err != nil {
 		return err
@@ -56,6 +59,18 @@ func (p *Portal) postPassword(c *call) error {
 		return err
 	}
 	return c.redirect(ui.PathAccount)
+}
+
+func (p *Portal) removePassword(c *call) error {
+	u, err := p.engine.User(c.ctx(), c.visitor)
+	if err != nil {
+		return err
+	}
+	return p.removeConfirmed(c, account.PasswordID(u.ID), ui.Confirm{
+		Heading: "Remove your password?", Action: ui.PathPassword, Button: "Remove the password",
+		Text:   "You can then no longer sign in with it, and pages that ask for it will stay closed until you set another one.",
+		Fields: []ui.Field{{Name: "action", Value: "remove"}},
+	})
 }
 
 func (p *Portal) showForgot(c *call) error {
