@@ -191,8 +191,8 @@ func TestNewcomer(t *testing.T) {
 
 	b.press("Remove the authenticator app")
 	b.sees("Remove your authenticator app?")
-	b.shot("9-remove")
-	b.press("Cancel")
+	b.shot("8-remove")
+	b.press("Keep it")
 	b.sees("Where you are signed in")
 
 	b.open(d.base + "/live")
