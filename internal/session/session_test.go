@@ -65,7 +65,7 @@ func (b *bench) upgrade(i Issued, p factors.Product) Issued {
 		err = b.db.Apply(b.t.Context(), c)
 	}
 	if err == nil {
-		_, err = b.Manager.Issued(b.t.Context(), next)
+		_, err = b.Issued(b.t.Context(), next)
 	}
 	if err != nil {
 		b.t.Fatal(err)

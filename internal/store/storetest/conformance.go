@@ -232,7 +232,7 @@ func (s *suite) watch() {
 		s.t.Fatalf("%+v", e)
 	}
 	cancel()
-	for range events { //nolint:revive // until it is closed
+	for range events {
 	}
 }
 
@@ -376,7 +376,7 @@ func (s *suite) cancelled() {
 	s.refused(s.Ping(ctx), store.ErrUnavailable)
 	s.want("a", "1")
 	if events, err := s.Watch(ctx, ""); err == nil {
-		for range events { //nolint:revive // until it is closed
+		for range events {
 		}
 	}
 }
@@ -413,7 +413,7 @@ func (s *suite) closed() {
 	if err := s.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	for range events { //nolint:revive // until it is closed
+	for range events {
 	}
 	_, err = s.Get(ctx, "a")
 	s.refused(err, store.ErrUnavailable)
