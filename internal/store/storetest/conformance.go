@@ -199,7 +199,7 @@ func (s *suite) pages() {
 			got = append(got, e.Key)
 			after = e.Key
 		}
-		if len(page) < 7 {
+		if len(page) < 7 || len(got) > len(want) {
 			break
 		}
 	}
