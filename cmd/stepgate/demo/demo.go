@@ -156,10 +156,6 @@ http://localhost:%[5]s, http://127.0.0.1:%[5]s, http://[::1]:%[5]s {
 	stepgate
 	reverse_proxy %[6]s
 }
-http://:%[5]s {
-	bind 127.0.0.1 ::1
-	respond "This host is not served here." 421
-}
 `, admin+"|0600", filepath.Join(d.data, "caddy"), filepath.Join(d.data, "stepgate.db"), policyPath, port, app)
 	if !ipv6Loopback() {
 		text = strings.ReplaceAll(text, "bind 127.0.0.1 ::1", "bind 127.0.0.1")
