@@ -411,6 +411,7 @@ func (s *suite) copies() {
 	if e := <-events; e.Entry == nil || string(e.Entry.Value) != "1" {
 		s.t.Fatalf("%+v", e)
 	}
+	s.put("big", strings.Repeat("x", store.MaxValue), time.Time{}) // engines keep little apart from much
 	e, err := s.Get(ctx, "a")
 	if err != nil {
 		s.t.Fatal(err)
