@@ -9,6 +9,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,9 +34,20 @@ default: {require: signed_in}
 `
 
 // users is the one user of these tests.
-type users struct{ identity session.Identity }
+type users struct {
+	mu       sync.Mutex
+	identity session.Identity
+}
+
+func (u *users) change(f func(*session.Identity)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f(&u.identity)
+}
 
 func (u *users) Identity(_ context.Context, id string) (session.Identity, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	who := u.identity
 	if id != who.ID && !strings.HasPrefix(id, "user-of-many-") {
 		return session.Identity{}, store.ErrNotFound
@@ -79,6 +92,7 @@ type yard struct {
 	sessions *sessions
 	flows    *flows
 	users    *users
+	policy   atomic.Pointer[policy.Policy]
 	tick     chan time.Time
 	// seen are the requests that reached the upstream.
 	seen []*http.Request
@@ -91,7 +105,7 @@ func newYard(t testing.TB) *yard { return newYardOf(t, 1000) }
 // newYardOf is newYard with room for so many sessions in memory.
 func newYardOf(t testing.TB, capacity int) *yard {
 	t.Helper()
-	y := &yard{t: t, clock: storetest.NewClock(), flows: &flows{}, tick: make(chan time.Time), users: &users{session.Identity{
+	y := &yard{t: t, clock: storetest.NewClock(), flows: &flows{}, tick: make(chan time.Time), users: &users{identity: session.Identity{
 		ID: "user-1", Email: "bob@example.com", Name: "Bob", Groups: []string{"staff", "ops"},
 	}}}
 	y.db = storetest.Open(t, y.clock.Now)
@@ -116,8 +130,9 @@ func newYardOf(t testing.TB, capacity int) *yard {
 			Tick:   func(time.Duration) <-chan time.Time { return y.tick },
 			Log:    func(context.Context, string, error, ...any) {},
 		},
-		Site: Site{Policy: func() *policy.Policy { return p }, Known: []string{"a.test"}},
+		Site: Site{Policy: y.policy.Load, Known: []string{"a.test"}},
 	}
+	y.policy.Store(p)
 	return y
 }
 

@@ -261,7 +261,10 @@ func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
 	}
 	ctx, cancel := context.WithCancel(q.r.Context())
 	defer cancel()
-	go g.watch(ctx, cancel, q)
+	// Handlers behind the gate may change the request while the watch reads it.
+	watched := *q
+	watched.r = q.r.Clone(ctx)
+	go g.watch(ctx, cancel, &watched)
 	return next(w, q.r.WithContext(ctx))
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -481,12 +482,18 @@ func TestOpenConnectionsEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"locked":  func(y *yard) { y.users.identity.Locked = true; y.manager.UserChanged("user-1") },
+		"locked": func(y *yard) {
+			y.users.change(func(i *session.Identity) { i.Locked = true })
+			y.manager.UserChanged("user-1")
+		},
 		"expired": func(y *yard) { y.clock.Advance(25 * time.Hour) },
 		"lapsed":  func(y *yard) { y.clock.Advance(10*time.Minute + time.Millisecond) },
 		"new policy": func(y *yard) {
-			p, _ := policy.Load("p", []byte("version: 1\ndefault: {deny: true}\n"))
-			y.Policy = func() *policy.Policy { return p }
+			p, err := policy.Load("p", []byte("version: 1\ndefault: {deny: true}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			y.policy.Store(p)
 		},
 		"store fails": func(y *yard) { _ = y.db.Store().Close() },
 	} {
