@@ -65,6 +65,7 @@ func asset(contentType, name string) http.HandlerFunc {
 // view is what every page is told.
 type view struct {
 	Page     string
+	Host     string
 	User     string
 	Name     string
 	Groups   string
@@ -77,7 +78,7 @@ type header struct{ Name, Value string }
 
 func (l *legacy) page(name string, data func() any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		v := view{Page: name, User: r.Header.Get("Remote-User"), Name: r.Header.Get("Remote-Name"), Groups: r.Header.Get("Remote-Groups"), Identity: identity(r)}
+		v := view{Page: name, Host: r.Host, User: r.Header.Get("Remote-User"), Name: r.Header.Get("Remote-Name"), Groups: r.Header.Get("Remote-Groups"), Identity: identity(r)}
 		if data != nil {
 			v.Data = data()
 		}
