@@ -54,7 +54,11 @@ func policyCheck() *cobra.Command {
 					return err
 				}
 			} else if bad == nil {
-				fmt.Fprintf(c.OutOrStdout(), "%s is valid: %d rules\n", args[0], len(p.Rules()))
+				rules := fmt.Sprint(len(p.Rules()), " rules")
+				if len(p.Rules()) == 1 {
+					rules = "1 rule"
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s is valid: %s\n", args[0], rules)
 			} else {
 				for _, problem := range problems {
 					fmt.Fprintln(c.OutOrStdout(), problem)
