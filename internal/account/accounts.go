@@ -69,7 +69,7 @@ func New(db *store.DB, lockout Lockout, rand io.Reader) (*Accounts, error) {
 }
 
 // OnChange registers f to be called with the id of each user that was changed, after the
-// change is stored and before the call that made it returns.
+// change is stored and before the call that made it returns. An empty id stands for any user.
 func (a *Accounts) OnChange(f func(userID string)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -300,9 +300,11 @@ func (a *Accounts) Watch(ctx context.Context) error {
 		return fmt.Errorf("watch users: %w", err)
 	}
 	for e := range events {
-		if !e.Reset { // a reset also reaches the watcher of sessions, which then forgets all
-			a.Changed(e.Key[len("u/"):])
+		if e.Reset {
+			a.Changed("") // any user may have changed
+			continue
 		}
+		a.Changed(e.Key[len("u/"):])
 	}
 	return nil
 }

@@ -173,8 +173,15 @@ func (m *Manager) Follow(ctx context.Context, s *Session) (*Session, error) {
 	return current, nil
 }
 
-// UserChanged makes the next request of each session of a user read the user again.
-func (m *Manager) UserChanged(userID string) { m.cache.dropUser(userID) }
+// UserChanged makes the next request of each session of a user read the user again; an empty
+// id stands for any user.
+func (m *Manager) UserChanged(userID string) {
+	if userID == "" {
+		m.cache.dropAll()
+		return
+	}
+	m.cache.dropUser(userID)
+}
 
 // Get returns a user's session by its id, for listings and revocation. A session of
 // somebody else is store.ErrNotFound.
