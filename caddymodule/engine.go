@@ -37,6 +37,10 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
+	breaches, err := a.hashing.breaches()
+	if err != nil {
+		return nil, fmt.Errorf("password: %w", err)
+	}
 	senders, err := a.senders(rt)
 	if err != nil {
 		return nil, err
@@ -47,7 +51,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	}
 	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), senders: senders}
 	e.flow = flow.New(flow.Config{
-		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Queue: rt.queue,
+		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches, Queue: rt.queue,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{

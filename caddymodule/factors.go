@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/stepgate/stepgate/factors/otp"
+	"github.com/stepgate/stepgate/factors/password"
 	"github.com/stepgate/stepgate/internal/flow"
 )
 
@@ -35,6 +36,10 @@ type PasswordFactor struct {
 	// Concurrent bounds the hashes that are computed at once.
 	// Default: 4.
 	Concurrent int `json:"concurrent,omitempty"`
+	// BreachFile is a file of stolen passwords, which nobody may choose: upper-case SHA-1
+	// hashes in ascending order, one in a line, each with an optional ":COUNT".
+	// Default: none.
+	BreachFile string `json:"breach_file,omitempty"`
 }
 
 // CaddyModule implements caddy.Module.
@@ -54,8 +59,36 @@ func (f *PasswordFactor) apply(a *App, _ *flow.Options) { a.hashing = *f }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
 //
-//	password
-func (*PasswordFactor) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return bare(d) }
+//	password {
+//		breach_file <path>
+//	}
+func (f *PasswordFactor) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "breach_file" {
+			return d.Errf("unrecognized option %q; expected breach_file", d.Val())
+		}
+		if f.BreachFile != "" {
+			return d.Err("breach_file is given twice")
+		}
+		if err := oneArg(d, &f.BreachFile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// breaches opens the file of stolen passwords; nil when there is none. The file is closed
+// when nothing of its configuration is left.
+func (f *PasswordFactor) breaches() (password.BreachChecker, error) {
+	if f.BreachFile == "" {
+		return nil, nil
+	}
+	return password.OpenBreachFile(f.BreachFile)
+}
 
 // EmailOTPFactor offers codes by e-mail.
 type EmailOTPFactor struct {

@@ -47,6 +47,19 @@ var (
 	ErrUsed = errors.New("used already")
 )
 
+// SixDigits tells whether a text is exactly six ASCII digits, the form of every numeric code.
+func SixDigits(code string) bool {
+	if len(code) != 6 {
+		return false
+	}
+	for _, b := range []byte(code) {
+		if b < '0' || b > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 // Proof says that a user proved a credential at a time. The zero Proof proves nothing. Fields
 // that do not belong to the product are empty.
 type Proof struct {

@@ -54,24 +54,11 @@ func New(random io.Reader, now time.Time, life time.Duration) (code string, c Ch
 	return code, c, nil
 }
 
-// WellFormed tells whether a text is exactly six ASCII digits.
-func WellFormed(code string) bool {
-	if len(code) != digits {
-		return false
-	}
-	for _, b := range []byte(code) {
-		if b < '0' || b > '9' {
-			return false
-		}
-	}
-	return true
-}
-
 // Verify judges a code at a time. The error is factors.ErrMalformed, ErrIncorrect, ErrUsed or
 // ErrExpired. That a code was used or has expired is told only to somebody who knows it.
 func (c *Challenge) Verify(code string, now time.Time) error {
 	switch {
-	case !WellFormed(code):
+	case !factors.SixDigits(code):
 		return factors.ErrMalformed
 	case len(c.Hash) == 0 || subtle.ConstantTimeCompare(c.hash(code), c.Hash) != 1:
 		if !now.Before(c.ExpiresAt) {

@@ -14,7 +14,7 @@ var now = time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
 
 func TestVerify(t *testing.T) {
 	code, c, err := New(rand.Reader, now, 2*time.Minute)
-	if err != nil || !WellFormed(code) {
+	if err != nil || !factors.SixDigits(code) {
 		t.Fatal(code, err)
 	}
 	if bytes.Contains(c.Hash, []byte(code)) {

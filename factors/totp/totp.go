@@ -67,24 +67,11 @@ func (c *Credential) LastUsed() time.Time {
 	return time.Unix(c.Step*period, 0).UTC()
 }
 
-// WellFormed tells whether a text is exactly six ASCII digits.
-func WellFormed(code string) bool {
-	if len(code) != digits {
-		return false
-	}
-	for _, b := range []byte(code) {
-		if b < '0' || b > '9' {
-			return false
-		}
-	}
-	return true
-}
-
 // Verify judges a code and returns the time step that it belongs to, which the caller stores
 // as Step in the change that makes the proof count. The error is factors.ErrMalformed,
 // ErrIncorrect, or ErrUsed for a step that was accepted before (RFC 6238, section 5.2).
 func (c *Credential) Verify(code string, now time.Time) (step int64, err error) {
-	if !WellFormed(code) {
+	if !factors.SixDigits(code) {
 		return 0, factors.ErrMalformed
 	}
 	if len(c.Secret) != secretBytes {

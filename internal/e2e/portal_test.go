@@ -191,7 +191,7 @@ func TestSessionIDsAreOurs(t *testing.T) {
 // The outbox is for loopback hosts only.
 func TestOutboxStaysHome(t *testing.T) {
 	d := startDemo(t)
-	r, err := http.NewRequest("GET", d.base+"/.stepgate/outbox.json", nil)
+	r, err := http.NewRequest(http.MethodGet, d.base+"/.stepgate/outbox.json", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (e *Engine) sendCode(ctx context.Context, v Visitor, email string, compose 
 // AuthenticateCode proves a mailbox by a code sent to it. In a session, a mailbox that
 // nobody has becomes the user's, under the rules for changing factors.
 func (e *Engine) AuthenticateCode(ctx context.Context, v Visitor, methodID, code string) (Result, error) {
-	if !otp.WellFormed(code) {
+	if !factors.SixDigits(code) {
 		return Result{}, ErrInvalidCode
 	}
 	if err := e.accounts.MayTry(ctx, v.IP); err != nil {

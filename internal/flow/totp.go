@@ -70,7 +70,7 @@ func (e *Engine) AuthenticateTOTP(ctx context.Context, v Visitor, code string) (
 	if err != nil {
 		return Result{}, err
 	}
-	if !totp.WellFormed(code) {
+	if !factors.SixDigits(code) {
 		return Result{}, ErrInvalidCode
 	}
 	if u.TOTP == nil && (u.PendingTOTP == nil || u.PendingTOTP.Expired(e.db.Now())) {
