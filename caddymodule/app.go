@@ -26,7 +26,14 @@ func init() {
 
 // App is the Stepgate app: one store, one engine, and what all gates share.
 //
-// It logs under `stepgate`, and what an auditor wants to know under `stepgate.audit`.
+// It logs under `stepgate`, and what an auditor wants to know under `stepgate.audit`. The same
+// is counted in `stepgate_events_total{kind}` and emitted as events: `stepgate_factor_proven`,
+// `stepgate_factor_refused`, `stepgate_factor_added`, `stepgate_factor_removed`,
+// `stepgate_session_started`, `stepgate_session_upgraded`, `stepgate_session_revoked`,
+// `stepgate_account_created`, `stepgate_account_locked`, `stepgate_account_unlocked`,
+// `stepgate_account_deleted`, `stepgate_attempts_locked`, `stepgate_password_changed`,
+// `stepgate_password_reset` and `stepgate_invitation_issued`, with `user_id`, `session_id`,
+// `factor`, `reason` and `by_admin`.
 type App struct {
 	// StoreRaw is where state is kept.
 	// Default: bolt in Caddy's data directory.

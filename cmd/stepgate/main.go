@@ -31,6 +31,7 @@ their visitors for exactly the proof that the request at hand needs.
   stepgate demo                        try it: gateway, toy application and mailbox
   stepgate run --config Caddyfile      serve
   stepgate validate --config Caddyfile check a configuration
+  stepgate check --config Caddyfile    see which routes have no gate in front of them
   stepgate policy check policy.yaml    check a policy
   stepgate policy explain policy.yaml  see what it decides, and why
   stepgate users invite EMAIL          let somebody in
