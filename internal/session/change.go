@@ -81,6 +81,10 @@ func (m *Manager) Upgrade(ctx context.Context, c *store.Change, s *Session, proo
 	if err := m.sessions.Replace(c, s.ID, rev, r, until); err != nil {
 		return Issued{}, err
 	}
+	// Otherwise many step-ups would crowd the live sessions out of the listing.
+	if err := m.byUser.Put(c, r.UserID+"/"+s.ID, owned{}, until); err != nil {
+		return Issued{}, err
+	}
 	issued.ended = []string{s.ID}
 	return issued, nil
 }
@@ -111,102 +115,122 @@ func (m *Manager) Issued(ctx context.Context, i Issued) (*Session, error) {
 	return m.Lookup(ctx, i.Cookie)
 }
 
-// Revoke ends a session of a user, and what it took over from. It holds from the next
-// request on. A session of somebody else is store.ErrNotFound.
+// Revoke ends a session of a user, and what it took over from or was taken over by. It holds
+// from the next request on. A session of somebody else is store.ErrNotFound.
 func (m *Manager) Revoke(ctx context.Context, userID, id string) error {
-	r, _, err := m.sessions.Get(ctx, id)
-	if err != nil {
-		return err
+	for {
+		r, _, err := m.sessions.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if r.UserID != userID {
+			return store.ErrNotFound
+		}
+		f, rev, err := m.families.Get(ctx, r.Family)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("revoke session: %w", err)
+		}
+		ids := []string{id, r.Previous, r.SupersededBy, f.ID}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+		var c store.Change
+		// A rotation under way names another current session: then this is decided anew.
+		m.families.Require(&c, r.Family, rev)
+		m.families.Delete(&c, r.Family)
+		m.end(&c, userID, ids)
+		err = m.db.Apply(ctx, c)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("revoke session: %w", err)
+		}
+		m.forget(ids)
+		return nil
 	}
-	if r.UserID != userID {
-		return store.ErrNotFound
-	}
-	// The session may have been rotated by a request under way: end the family.
-	ids := []string{id, r.Previous, r.SupersededBy}
-	if f, _, err := m.families.Get(ctx, r.Family); err == nil {
-		ids = append(ids, f.ID)
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	var c store.Change
-	m.families.Delete(&c, r.Family)
-	m.end(&c, userID, ids)
-	if err := m.db.Apply(ctx, c); err != nil {
-		return fmt.Errorf("revoke session: %w", err)
-	}
-	m.forget(ids)
-	return nil
 }
 
 // RevokeAll ends all sessions of a user but the family of keep, which may be nil.
 func (m *Manager) RevokeAll(ctx context.Context, userID string, keep *Session) error {
-	ids, err := m.ids(ctx, userID)
-	if err != nil {
-		return err
-	}
-	var ending []string
-	for _, id := range ids {
-		if keep != nil {
-			r, _, err := m.sessions.Get(ctx, id)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
+	// A rotation under way may leave a successor that the first look did not see. It cannot
+	// have one itself once its predecessor is gone, so that looking again comes to an end.
+	for {
+		ending, err := m.others(ctx, userID, keep)
+		if err != nil || len(ending) == 0 {
+			return err
+		}
+		for part := range slices.Chunk(ending, store.MaxOps/2) {
+			var c store.Change
+			m.end(&c, userID, part)
+			if err := m.db.Apply(ctx, c); err != nil {
 				return fmt.Errorf("revoke sessions: %w", err)
 			}
-			if err == nil && r.Family == keep.Family {
-				continue
-			}
+			m.forget(part)
 		}
-		ending = append(ending, id)
 	}
-	for part := range slices.Chunk(ending, store.MaxOps/2) {
-		var c store.Change
-		m.end(&c, userID, part)
-		if err := m.db.Apply(ctx, c); err != nil {
-			return fmt.Errorf("revoke sessions: %w", err)
-		}
-		m.forget(part)
-	}
-	return nil
 }
 
-// Drop removes a credential from all sessions of a user. A session without any factor left
-// ends. It is called after a credential was removed from the account.
-func (m *Manager) Drop(ctx context.Context, userID string, credentials ...string) error {
+// others lists the sessions of a user that are not of the family of keep.
+func (m *Manager) others(ctx context.Context, userID string, keep *Session) ([]string, error) {
 	ids, err := m.ids(ctx, userID)
-	if err != nil {
-		return err
+	if err != nil || keep == nil {
+		return ids, err
 	}
+	var out []string
 	for _, id := range ids {
-		if err := m.dropFrom(ctx, id, userID, credentials); err != nil {
-			return fmt.Errorf("drop a factor from sessions: %w", err)
+		r, _, err := m.sessions.Get(ctx, id)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("revoke sessions: %w", err)
+		}
+		if err != nil || r.Family != keep.Family {
+			out = append(out, id)
+		}
+	}
+	return out, nil
+}
+
+// Drop removes credentials from all sessions of a user. A session without any factor left
+// ends. It is called after the credentials were removed from the account.
+func (m *Manager) Drop(ctx context.Context, userID string, credentials ...string) error {
+	for changed := true; changed; { // until a rotation under way has nothing left to hand on
+		changed = false
+		ids, err := m.ids(ctx, userID)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			dropped, err := m.dropFrom(ctx, id, userID, credentials)
+			if err != nil {
+				return fmt.Errorf("drop a factor from sessions: %w", err)
+			}
+			changed = changed || dropped
 		}
 	}
 	return nil
 }
 
-func (m *Manager) dropFrom(ctx context.Context, id, userID string, credentials []string) error {
+func (m *Manager) dropFrom(ctx context.Context, id, userID string, credentials []string) (dropped bool, err error) {
 	for {
 		r, rev, err := m.sessions.Get(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil
+			return false, nil
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		before := len(r.Factors)
 		r.Factors = slices.DeleteFunc(slices.Clone(r.Factors), func(f AuthenticationFactor) bool {
 			return slices.Contains(credentials, f.CredentialID)
 		})
 		if len(r.Factors) == before {
-			return nil
+			return false, nil
 		}
 		if len(r.Factors) == 0 {
 			err := m.Revoke(ctx, userID, id)
 			if errors.Is(err, store.ErrNotFound) {
-				return nil
+				err = nil
 			}
-			return err
+			return true, err
 		}
 		expires := r.ExpiresAt
 		if r.SupersededBy != "" {
@@ -214,14 +238,14 @@ func (m *Manager) dropFrom(ctx context.Context, id, userID string, credentials [
 		}
 		var c store.Change
 		if err := m.sessions.Replace(&c, id, rev, r, expires); err != nil {
-			return err
+			return false, err
 		}
 		err = m.db.Apply(ctx, c)
 		if errors.Is(err, store.ErrConflict) {
 			continue
 		}
 		m.cache.dropSession(id)
-		return err
+		return true, err
 	}
 }
 

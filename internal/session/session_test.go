@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -209,6 +210,64 @@ func TestRevokingEndsTheFamily(t *testing.T) {
 		}
 		b.dead(first)
 		b.dead(second)
+	}
+}
+
+// A rotation that happens at the same moment does not carry a session past its revocation.
+func TestRevocationBeatsRotation(t *testing.T) {
+	for round := range 30 {
+		b := newBench(t, 1000)
+		first := b.start("u")
+		s := b.alive(first)
+		var next Issued
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			var c store.Change
+			i, err := b.Upgrade(t.Context(), &c, s, b.proof("u", factors.TOTP))
+			if err == nil {
+				err = b.db.Apply(t.Context(), c)
+			}
+			if err == nil {
+				next = i
+			}
+		})
+		wg.Go(func() {
+			var err error
+			if round%2 == 0 {
+				err = b.Revoke(t.Context(), "u", first.ID)
+			} else {
+				err = b.RevokeAll(t.Context(), "u", nil)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		b.dead(first)
+		if round%2 == 0 && next.Cookie != "" {
+			b.dead(next)
+		}
+		if round%2 == 1 {
+			// A rotation that was committed after the last look had its predecessor then, and
+			// so was seen.
+			if list, err := b.List(t.Context(), "u"); err != nil || len(list) != 0 {
+				t.Fatalf("%v %v", list, err)
+			}
+		}
+	}
+}
+
+// Many step-ups do not crowd the live session out of its listing.
+func TestRotationsLeaveNoTrace(t *testing.T) {
+	b := newBench(t, 1000)
+	i := b.start("u")
+	for range 2*maxPerUser + 10 {
+		b.clock.Advance(time.Minute)
+		i = b.upgrade(i, factors.TOTP)
+	}
+	b.clock.Advance(grace)
+	if ids, err := b.ids(t.Context(), "u"); err != nil || len(ids) != 1 {
+		t.Fatalf("%d ids, %v", len(ids), err)
 	}
 }
 
