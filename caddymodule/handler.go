@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -64,6 +65,8 @@ type Handler struct {
 	app    *App
 	site   gate.Site
 	logger *zap.Logger
+	// gate is made with the first request, when the engine is there.
+	gate atomic.Pointer[gate.Gate]
 	// access is set when the server writes an access log.
 	access bool
 }
@@ -153,12 +156,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		a.OriginalURI = original.RequestURI
 	}
-	g := gate.Gate{Engine: e.gate, Site: h.site}
-	if len(p.loosened)+len(h.site.Loosened) > 0 {
-		g.Loosened = slices.Concat(p.loosened, h.site.Loosened)
-		p.loosened = g.Loosened
+	g := h.gate.Load()
+	if g == nil {
+		g = &gate.Gate{Engine: e.gate, Site: h.site}
+		h.gate.Store(g)
 	}
-	return g.ServeHTTP(w, r, a, next.ServeHTTP)
+	if len(p.loosened) > 0 {
+		g = &gate.Gate{Engine: e.gate, Site: h.site}
+		g.Loosened = slices.Concat(p.loosened, h.site.Loosened)
+	}
+	p.loosened = g.Loosened
+	return g.ServeHTTP(w, r, a, forward(next))
+}
+
+// forward is what follows in the chain, for the gate. In Caddy's chains that is a function
+// already, which then needs no new one around it.
+func forward(next caddyhttp.Handler) gate.Next {
+	if f, ok := next.(caddyhttp.HandlerFunc); ok {
+		return gate.Next(f)
+	}
+	return next.ServeHTTP
 }
 
 // unavailable refuses a request that cannot be judged. It answers rather than return an error:
