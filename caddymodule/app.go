@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/session"
@@ -58,6 +59,9 @@ type App struct {
 
 	// Session limits.
 	Session SessionConfig `json:"session,omitzero"`
+
+	// Lockout says when failures in a row pause the passwords and codes of an account.
+	Lockout LockoutConfig `json:"lockout,omitzero"`
 
 	// Registration says who may make an account.
 	Registration RegistrationConfig `json:"registration,omitzero"`
@@ -109,6 +113,27 @@ type SessionConfig struct {
 	// Idle ends a session this long after its last request.
 	// Default: 1h.
 	Idle caddy.Duration `json:"idle,omitempty"`
+}
+
+// LockoutConfig says when failures in a row pause an account.
+type LockoutConfig struct {
+	// After is the number of failures that pauses, 3 to 50.
+	// Default: 10.
+	After int `json:"after,omitempty"`
+	// For is how long the pause lasts, 1m to 24h.
+	// Default: 1h.
+	For caddy.Duration `json:"for,omitempty"`
+}
+
+func (l LockoutConfig) lockout() account.Lockout {
+	out := account.DefaultLockout
+	if l.After != 0 {
+		out.After = l.After
+	}
+	if l.For != 0 {
+		out.For = time.Duration(l.For)
+	}
+	return out
 }
 
 // RegistrationConfig says who may make an account.
@@ -250,6 +275,9 @@ func (a *App) primary(offered []factors.Product) ([]factors.Product, error) {
 func (a *App) Validate() error {
 	if err := a.Session.check(); err != nil {
 		return fmt.Errorf("session: %w", err)
+	}
+	if l := a.Lockout.lockout(); l.After < 3 || l.After > 50 || l.For < time.Minute || l.For > 24*time.Hour {
+		return errors.New("lockout: after 3 to 50 failures, for 1m to 24h")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -32,6 +33,7 @@ func init() {
 //			lifetime <duration>
 //			idle <duration>
 //		}
+//		lockout <failures> [<duration>]
 //		registration closed|invite|open [<domain>...]
 //		mail smtp|outbox ...
 //		sms outbox
@@ -96,6 +98,8 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 		return oneArg(d, &a.Name)
 	case "session":
 		return a.Session.unmarshal(d)
+	case "lockout":
+		return a.Lockout.unmarshal(d)
 	case "registration":
 		args := d.RemainingArgs()
 		if len(args) == 0 {
@@ -115,7 +119,7 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 			return d.ArgErr()
 		}
 	default:
-		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, registration, mail, sms, whatsapp, factors or primary", option)
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors or primary", option)
 	}
 	return err
 }
@@ -173,6 +177,29 @@ func (a *App) unmarshalFactors(d *caddyfile.Dispenser) error {
 	}
 	if len(a.FactorsRaw) == 0 {
 		return d.Err("factors names none; leave it out for the default")
+	}
+	return nil
+}
+
+// unmarshal reads the option. Syntax:
+//
+//	lockout <failures> [<duration>]
+func (l *LockoutConfig) unmarshal(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n <= 0 {
+		return d.Errf("%q is no number of failures", args[0])
+	}
+	l.After = n
+	if len(args) == 2 {
+		span, err := caddy.ParseDuration(args[1])
+		if err != nil || span <= 0 {
+			return d.Errf("%q is no duration; write one like 1h or 30m", args[1])
+		}
+		l.For = caddy.Duration(span)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
@@ -25,8 +26,9 @@ type engine struct {
 	flow   *flow.Engine
 	gate   *gate.Engine
 	logger *zap.Logger
-	// limits and senders are what the shared runtime takes from the newest engine.
+	// limits, lockout and senders are what the shared runtime takes from the newest engine.
 	limits  session.Limits
+	lockout account.Lockout
 	senders map[delivery.Channel]delivery.Sender
 }
 
@@ -49,7 +51,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), senders: senders}
+	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches, Queue: rt.queue,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,

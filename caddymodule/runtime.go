@@ -75,6 +75,7 @@ func (rt *runtime) leave(e *engine) {
 
 func (rt *runtime) follow(e *engine) {
 	rt.sessions.SetLimits(e.limits)
+	rt.accounts.SetLockout(e.lockout)
 	rt.queue.SetSenders(e.senders)
 }
 

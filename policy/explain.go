@@ -9,8 +9,10 @@ import (
 
 // Explanation is a decision with the part that every rule had in it.
 type Explanation struct {
-	Outcome string       `json:"outcome"`
-	Rule    string       `json:"rule"`
+	Outcome string `json:"outcome"`
+	Rule    string `json:"rule"`
+	// Floor is the floor that asks for more than the rule did; empty when none does.
+	Floor   string       `json:"floor"`
 	Reason  string       `json:"reason"`
 	Rules   []RuleReport `json:"rules"`
 	Missing [][]Need     `json:"missing"`

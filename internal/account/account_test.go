@@ -237,6 +237,24 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// The limits can be changed while the server runs.
+func TestLockoutCanBeChanged(t *testing.T) {
+	a, clock := newAccounts(t)
+	a.SetLockout(Lockout{After: 3, For: 5 * time.Minute})
+	for range 3 {
+		if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); !errors.Is(err, ErrLocked) {
+		t.Fatal(err)
+	}
+	clock.Advance(5 * time.Minute)
+	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // G9, D8: a network is one /64 or one IPv4 address, however it is written.
 func TestNetworks(t *testing.T) {
 	for _, same := range [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::ffff:2"}, {"fe80::1%eth0", "fe80::2"}} {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,7 +46,7 @@ type Accounts struct {
 	attempts store.Table[attempts]
 	tickets  store.Table[Ticket]
 	rand     io.Reader
-	lockout  Lockout
+	lockout  atomic.Pointer[Lockout]
 	budget   *budget
 
 	mu        sync.Mutex
@@ -58,15 +59,20 @@ func New(db *store.DB, lockout Lockout, rand io.Reader) (*Accounts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Accounts{
+	a := &Accounts{
 		db:       db,
 		users:    store.NewTable[User](db, "u/", 1),
 		emails:   store.NewTable[owner](db, "ue/", 1),
 		attempts: store.NewTable[attempts](db, "ua/", 1),
 		tickets:  store.NewTable[Ticket](db, "ut/", 1),
-		rand:     rand, lockout: lockout, budget: b,
-	}, nil
+		rand:     rand, budget: b,
+	}
+	a.SetLockout(lockout)
+	return a, nil
 }
+
+// SetLockout changes when failures lock an account. Locks that hold keep their end.
+func (a *Accounts) SetLockout(l Lockout) { a.lockout.Store(&l) }
 
 // OnChange registers f to be called with the id of each user that was changed, after the
 // change is stored and before the call that made it returns. An empty id stands for any user.

@@ -99,8 +99,8 @@ func (a *Accounts) TakeAttempt(ctx context.Context, account string, known bool, 
 			}
 			r.Credential[credential]++
 		}
-		if r.sum() >= a.lockout.After {
-			r.LockedUntil = now.Add(a.lockout.For)
+		if lock := a.lockout.Load(); r.sum() >= lock.After {
+			r.LockedUntil = now.Add(lock.For)
 			at.Locked = true
 		}
 		return expires, nil
@@ -120,7 +120,7 @@ func (a *Accounts) Succeeded(ctx context.Context, c *store.Change, at Attempt) e
 	}
 	delete(r.Failures, at.product)
 	delete(r.Credential, at.credential)
-	if r.sum() < a.lockout.After {
+	if r.sum() < a.lockout.Load().After {
 		r.LockedUntil = time.Time{}
 	}
 	return a.attempts.Replace(c, at.account, rev, r, time.Time{})
@@ -132,7 +132,7 @@ func (a *Accounts) ForgetFailures(ctx context.Context, userID string, product fa
 	return a.attempts.Update(ctx, userID, func(r *attempts, _ bool) (time.Time, error) {
 		delete(r.Failures, product)
 		delete(r.Credential, credential)
-		if r.sum() < a.lockout.After {
+		if r.sum() < a.lockout.Load().After {
 			r.LockedUntil = time.Time{}
 		}
 		return time.Time{}, nil
