@@ -242,7 +242,9 @@ func TestAdminCallsComeFromThisMachineAndNoWebPage(t *testing.T) {
 			}
 		})
 	}
-	r := httptest.NewRequest(http.MethodPost, "https://localhost:2021/stepgate/users", nil)
+	listener := context.WithValue(t.Context(), http.ServerContextKey, &http.Server{Addr: "localhost:2021", ReadHeaderTimeout: 1})
+	r := httptest.NewRequestWithContext(listener, http.MethodPost, "https://localhost:2021/stepgate/users", nil)
+	r.RemoteAddr = "127.0.0.1:5"
 	if err := guardAdmin(r); !errors.Is(err, errRemote) {
 		t.Errorf("remote administration: %v", err)
 	}
