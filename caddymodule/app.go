@@ -15,6 +15,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/factors/oauth"
+	"github.com/stepgate/stepgate/factors/wallet"
+	"github.com/stepgate/stepgate/factors/webauthn"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -79,20 +82,25 @@ type App struct {
 	WhatsAppRaw json.RawMessage `json:"whatsapp,omitempty" caddy:"namespace=stepgate.senders inline_key=sender"`
 
 	// FactorsRaw are the factors that are offered at all, with their options.
-	// Default: password, email_otp and totp.
+	// Default: password, email_otp, magic_link, totp, webauthn and passkey.
 	FactorsRaw caddy.ModuleMap `json:"factors,omitempty" caddy:"namespace=stepgate.factors"`
 
 	// Primary are the factors that may start a session.
 	// Default: all offered ones that ever may.
 	Primary []string `json:"primary,omitempty"`
 
-	ctx      caddy.Context
-	logger   *zap.Logger
-	keys     *secrets
-	opener   StoreOpener
-	makers   map[delivery.Channel]SenderMaker
-	options  flow.Options
-	hashing  PasswordFactor
+	ctx     caddy.Context
+	logger  *zap.Logger
+	keys    *secrets
+	opener  StoreOpener
+	makers  map[delivery.Channel]SenderMaker
+	options flow.Options
+	hashing PasswordFactor
+	// authenticators, providers and contracts are what the factors of these products bring.
+	authenticators webauthn.Options
+	providers      []*oauth.Provider
+	contracts      wallet.ContractVerifier
+
 	policies *policyFiles
 	events   *caddyevents.App
 
@@ -200,19 +208,22 @@ func (a *App) provisionFactors(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("factors: %w", err)
 	}
-	o := flow.Options{CodeLife: defaultCodeLife, Issuer: a.Name}
+	o := flow.Options{CodeLife: defaultCodeLife, LinkLife: defaultLinkLife, Issuer: a.Name}
 	if o.Issuer == "" {
 		o.Issuer = "Stepgate"
 	}
-	for name, mod := range loaded.(map[string]any) {
+	mods := loaded.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(mods)) {
+		mod := mods[name]
 		f, ok := mod.(FactorGuest)
 		if !ok {
 			return fmt.Errorf("factors: module %T is no factor", mod)
 		}
-		f.apply(a, &o)
+		if err := f.apply(a, &o); err != nil {
+			return fmt.Errorf("factors: %w", err)
+		}
 		o.Offered = append(o.Offered, factors.Product(name))
 	}
-	slices.Sort(o.Offered)
 	if o.Primary, err = a.primary(o.Offered); err != nil {
 		return err
 	}
@@ -236,7 +247,9 @@ func (a *App) provisionFactors(ctx caddy.Context) error {
 // offered lists the factors of the configuration, or those by default.
 func (a *App) offered() []factors.Product {
 	if len(a.FactorsRaw) == 0 {
-		return []factors.Product{factors.EmailOTP, factors.Password, factors.TOTP}
+		return []factors.Product{
+			factors.EmailOTP, factors.MagicLink, factors.Passkey, factors.Password, factors.TOTP, factors.WebAuthn,
+		}
 	}
 	var out []factors.Product
 	for _, name := range slices.Sorted(maps.Keys(a.FactorsRaw)) {

@@ -36,8 +36,8 @@ func init() {
 //		lockout <failures> [<duration>]
 //		registration closed|invite|open [<domain>...]
 //		mail smtp|outbox ...
-//		sms outbox
-//		whatsapp outbox
+//		sms twilio|webhook|outbox ...
+//		whatsapp meta|twilio|webhook|outbox ...
 //		factors {
 //			<factor> ...
 //		}
@@ -163,6 +163,12 @@ func (a *App) unmarshalFactors(d *caddyfile.Dispenser) error {
 	a.FactorsRaw = make(caddy.ModuleMap)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
+		if name == "oauth" {
+			if err := a.unmarshalOAuth(d); err != nil {
+				return err
+			}
+			continue
+		}
 		if a.FactorsRaw[name] != nil {
 			return d.Errf("factor %s is given twice", name)
 		}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/factors/webauthn"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -53,7 +54,8 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	}
 	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders}
 	e.flow = flow.New(flow.Config{
-		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches, Queue: rt.queue,
+		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
+		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{

@@ -229,7 +229,7 @@ func (i identities) Identity(ctx context.Context, userID string) (session.Identi
 	}
 	m := u.PrimaryEmail()
 	return session.Identity{
-		ID: u.ID, Email: m.Address, EmailVerified: m.Verified, Name: u.Name, Groups: u.Groups,
-		CustomClaims: u.CustomClaims, Locked: u.Locked(),
+		ID: u.ID, Email: m.Address, EmailVerified: m.Verified, Name: u.Name, Groups: u.AllGroups(),
+		CustomClaims: u.AllClaims(), Locked: u.Locked(),
 	}, nil
 }

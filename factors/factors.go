@@ -23,13 +23,16 @@ const (
 	RecoveryCode Product = "recovery_code"
 	WebAuthn     Product = "webauthn"
 	CryptoWallet Product = "crypto_wallet"
+	// Passkey is a WebAuthn credential that is discoverable and verifies its user. It is a
+	// name for what is offered and what may start a session; its proofs are of WebAuthn.
+	Passkey Product = "passkey"
 )
 
 // MayStart tells whether a product may start a session. TOTP and recovery codes never do, nor
 // does anything unknown.
 func (p Product) MayStart() bool {
 	switch p {
-	case Password, MagicLink, EmailOTP, SMSOTP, WhatsAppOTP, OAuth, WebAuthn, CryptoWallet:
+	case Password, MagicLink, EmailOTP, SMSOTP, WhatsAppOTP, OAuth, WebAuthn, Passkey, CryptoWallet:
 		return true
 	}
 	return false
@@ -83,6 +86,8 @@ type Proof struct {
 	UserVerified   bool
 	Discoverable   bool
 	BackupEligible bool
+	// Attested is set when the model of the authenticator was proven.
+	Attested bool
 	// Attachment is platform or cross-platform.
 	Attachment string
 	AAGUID     string

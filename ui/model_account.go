@@ -1,6 +1,9 @@
 package ui
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Account is the page on which people look after their own account. Each
 // button is a form of its own with csrf (and flow when set):
@@ -38,6 +41,8 @@ type Account struct {
 
 	// Offers says which products are on at all.
 	Offers Offers
+	// Signal lets the browser forget passkeys that were removed.
+	Signal Signal
 	// Administrator shows the link to the pages of administrators.
 	Administrator bool
 	// Home is the path of the link back to the app; empty shows none.
@@ -46,6 +51,21 @@ type Account struct {
 
 // Offers says which products the operator has switched on.
 type Offers struct{ Password, TOTP, Passkeys, SecurityKeys, Phones, Wallets bool }
+
+// Signal says which passkeys the site knows of this user (WebAuthn, section 5.1.10). The zero
+// value tells the browser nothing.
+type Signal struct {
+	RPID string
+	// UserID and Credentials are base64url without padding.
+	UserID      string
+	Credentials []string
+}
+
+// Known reports whether the browser can be told anything.
+func (s Signal) Known() bool { return s.RPID != "" && s.UserID != "" }
+
+// List is the credentials in one attribute.
+func (s Signal) List() string { return strings.Join(s.Credentials, " ") }
 
 // Email is one address of the account.
 type Email struct {

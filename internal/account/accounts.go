@@ -22,8 +22,15 @@ var (
 	ErrTooMany = errors.New("too many entries for one user")
 )
 
+// Bounds of what one user can have. All entries of the owner index fit in one change.
 const (
-	maxEmails = 10
+	maxEmails     = 10
+	maxPhones     = 5
+	maxKeys       = 20
+	maxIdentities = 10
+	maxWallets    = 10
+	maxDevices    = 20
+
 	maxGroups = 100
 	maxGroup  = 100
 	// conflictRetries bounds how often a change is tried again after losing to another one.
@@ -33,16 +40,11 @@ const (
 // MaxName bounds a display name, in bytes.
 const MaxName = 200
 
-// owner is the stored entry of the address index.
-type owner struct {
-	UserID string `cbor:"1,keyasint"`
-}
-
 // Accounts reads and changes users. Its methods are safe for parallel use.
 type Accounts struct {
 	db       *store.DB
 	users    store.Table[User]
-	emails   store.Table[owner]
+	owners   store.Table[owner]
 	attempts store.Table[attempts]
 	tickets  store.Table[Ticket]
 	rand     io.Reader
@@ -62,7 +64,7 @@ func New(db *store.DB, lockout Lockout, rand io.Reader) (*Accounts, error) {
 	a := &Accounts{
 		db:       db,
 		users:    store.NewTable[User](db, "u/", 1),
-		emails:   store.NewTable[owner](db, "ue/", 1),
+		owners:   store.NewTable[owner](db, "ue/", 1),
 		attempts: store.NewTable[attempts](db, "ua/", 1),
 		tickets:  store.NewTable[Ticket](db, "ut/", 1),
 		rand:     rand, budget: b,
@@ -98,10 +100,6 @@ func (a *Accounts) EmailID(folded string) string {
 	return "email-" + a.db.Keyring().Index("email id", folded)
 }
 
-func (a *Accounts) emailKey(folded string) string {
-	return a.db.Keyring().Index("email owner", folded)
-}
-
 // Get returns a user, or store.ErrNotFound.
 func (a *Accounts) Get(ctx context.Context, id string) (User, store.Rev, error) {
 	return a.users.Get(ctx, id)
@@ -109,11 +107,7 @@ func (a *Accounts) Get(ctx context.Context, id string) (User, store.Rev, error) 
 
 // ByEmail returns the user who has an address, verified or not, or store.ErrNotFound.
 func (a *Accounts) ByEmail(ctx context.Context, folded string) (User, store.Rev, error) {
-	o, _, err := a.emails.Get(ctx, a.emailKey(folded))
-	if err != nil {
-		return User{}, 0, err
-	}
-	return a.users.Get(ctx, o.UserID)
+	return a.Owner(ctx, OwnedEmail, folded)
 }
 
 // List returns users in the order of their ids, after the id after.
@@ -155,11 +149,6 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 		slices.ContainsFunc(n.Groups, func(g string) bool { return g == "" || len(g) > maxGroup }) {
 		return User{}, ErrTooMany
 	}
-	if _, _, err := a.emails.Get(ctx, a.emailKey(folded)); err == nil {
-		return User{}, ErrExists
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return User{}, err
-	}
 	id, err := uuid.NewRandomFromReader(a.rand)
 	if err != nil {
 		return User{}, fmt.Errorf("draw a user id: %w", err)
@@ -177,7 +166,7 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 	if err := a.users.Insert(c, u.ID, u, time.Time{}); err != nil {
 		return User{}, err
 	}
-	return u, a.emails.Insert(c, a.emailKey(folded), owner{UserID: u.ID}, time.Time{})
+	return u, a.claim(ctx, c, OwnedEmail, folded, u.ID)
 }
 
 func cleanGroups(groups []string) []string {
@@ -243,35 +232,6 @@ func (a *Accounts) Update(ctx context.Context, id string, edit func(u *User, c *
 	return User{}, store.ErrConflict
 }
 
-// AddEmail adds to c that u, which the caller stores, has a further address.
-func (a *Accounts) AddEmail(ctx context.Context, c *store.Change, u *User, folded string, verified bool) error {
-	if len(u.Emails) >= maxEmails {
-		return ErrTooMany
-	}
-	if _, _, err := a.emails.Get(ctx, a.emailKey(folded)); err == nil {
-		return ErrExists
-	} else if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	now := a.db.Now()
-	e := Email{ID: a.EmailID(folded), Address: folded, Verified: verified, CreatedAt: now}
-	if verified {
-		e.VerifiedAt = now
-	}
-	u.Emails = append(slices.Clone(u.Emails), e)
-	return a.emails.Insert(c, a.emailKey(folded), owner{UserID: u.ID}, time.Time{})
-}
-
-// RemoveEmail adds to c that u, which the caller stores, no longer has an address.
-func (a *Accounts) RemoveEmail(c *store.Change, u *User, id string) {
-	e := u.Email(id)
-	if e == nil {
-		return
-	}
-	a.emails.Delete(c, a.emailKey(e.Address))
-	u.Emails = slices.DeleteFunc(slices.Clone(u.Emails), func(e Email) bool { return e.ID == id })
-}
-
 // Delete removes a user with everything enrolled. Sessions are ended by the caller.
 func (a *Accounts) Delete(ctx context.Context, id string) error {
 	for range conflictRetries {
@@ -282,8 +242,8 @@ func (a *Accounts) Delete(ctx context.Context, id string) error {
 		var c store.Change
 		a.users.Require(&c, id, rev)
 		a.users.Delete(&c, id)
-		for _, e := range u.Emails {
-			a.emails.Delete(&c, a.emailKey(e.Address))
+		for kind, what := range u.owned() {
+			a.owners.Delete(&c, a.ownerKey(kind, what))
 		}
 		a.attempts.Delete(&c, id)
 		err = a.db.Apply(ctx, c)

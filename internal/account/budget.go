@@ -35,6 +35,16 @@ var (
 	sendsPerTarget = limit{"sends to a target", 10, time.Hour}
 	sendsPerNet    = limit{"sends from a network", 100, time.Hour}
 	sendsPerDay    = limit{"sends of the site", 20_000, 24 * time.Hour}
+
+	// Text messages cost money, and some numbers pay whoever makes them ring.
+	textsPerNumber = limit{"texts to a number", 1, 30 * time.Second}
+	textsPerTarget = limit{"texts to a number in a day", 5, 24 * time.Hour}
+	textsPerPrefix = limit{"texts to a prefix", 50, time.Hour}
+	textsPerUser   = limit{"texts of a user", 20, 24 * time.Hour}
+	textsPerNet    = limit{"texts from a network", 20, time.Hour}
+	textsPerDay    = limit{"texts of the site", 2000, 24 * time.Hour}
+
+	challengesPerNet = limit{"challenges of a network", 300, time.Hour}
 )
 
 // budget counts in the store, so that neither a restart nor another node gives a fresh one.
@@ -46,7 +56,10 @@ type budget struct {
 func newBudget(db *store.DB) (*budget, error) {
 	b := &budget{db: db, limiters: make(map[string]*throttled.GCRARateLimiterCtx)}
 	cells := &gcraStore{db: db, cells: store.NewTable[int64](db, "b/", 1)}
-	for _, l := range []limit{failuresPerNet, sendsPerTarget, sendsPerNet, sendsPerDay} {
+	for _, l := range []limit{
+		failuresPerNet, sendsPerTarget, sendsPerNet, sendsPerDay,
+		textsPerNumber, textsPerTarget, textsPerPrefix, textsPerUser, textsPerNet, textsPerDay, challengesPerNet,
+	} {
 		quota := throttled.RateQuota{MaxRate: throttled.PerDuration(l.burst, l.per), MaxBurst: l.burst - 1}
 		limiter, err := throttled.NewGCRARateLimiterCtx(cells, quota)
 		if err != nil {
@@ -89,14 +102,40 @@ func (a *Accounts) Failed(ctx context.Context, ip netip.Addr) error {
 // TakeSend spends one message to a target on behalf of a client address. It is called
 // before anything is sent or any earlier code is replaced.
 func (a *Accounts) TakeSend(ctx context.Context, target string, ip netip.Addr) error {
-	for _, t := range []struct {
-		limit limit
-		key   string
-	}{
-		{sendsPerNet, network(ip)}, {sendsPerTarget, target}, {sendsPerDay, ""},
-	} {
-		if err := a.budget.take(ctx, t.limit, t.key, 1); err != nil {
-			return err
+	return a.takeAll(ctx, []spending{{sendsPerNet, network(ip)}, {sendsPerTarget, target}, {sendsPerDay, ""}})
+}
+
+// TakeChallenge spends one record that waits for an answer of a client address.
+func (a *Accounts) TakeChallenge(ctx context.Context, ip netip.Addr) error {
+	return a.budget.take(ctx, challengesPerNet, network(ip), 1)
+}
+
+// TakeText is TakeSend for a text message to a number in E.164; userID is empty for a visitor
+// who is not signed in.
+func (a *Accounts) TakeText(ctx context.Context, number, userID string, ip netip.Addr) error {
+	list := []spending{
+		{textsPerNet, network(ip)}, {textsPerNumber, number}, {textsPerTarget, number}, {textsPerPrefix, PhonePrefix(number)}, {textsPerDay, ""},
+	}
+	if userID != "" {
+		list = append(list, spending{textsPerUser, userID})
+	}
+	return a.takeAll(ctx, list)
+}
+
+// spending is one of a budget.
+type spending struct {
+	limit limit
+	key   string
+}
+
+// takeAll spends one of each budget, provided that one is left of all: a refusal costs nothing
+// but what parallel calls race for.
+func (a *Accounts) takeAll(ctx context.Context, list []spending) error {
+	for _, quantity := range []int{0, 1} {
+		for _, s := range list {
+			if err := a.budget.take(ctx, s.limit, s.key, quantity); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ var (
 	// ErrEmailNotVerified means that a user with a password must prove the e-mail address
 	// before a second factor can be added.
 	ErrEmailNotVerified = errors.New("the e-mail address is not verified")
+	// ErrUnreachable means that a user must prove a mailbox or a phone number before a
+	// WebAuthn credential can be added.
+	ErrUnreachable = errors.New("no e-mail address or phone number is verified")
 	// ErrLastWayIn means that a removal would leave no way to start a session.
 	ErrLastWayIn = errors.New("this is the last way to sign in")
 )
@@ -29,7 +32,9 @@ const (
 	PasswordMaxAge = 5 * time.Minute
 )
 
-// CanCombine tells whether what a user has enrolled could form a secure combination.
+// CanCombine tells whether what a user has enrolled could form a secure combination. It does
+// not matter on which site, or whether a factor is switched off for a while: otherwise that
+// would be the hour to take an account over with one factor.
 func CanCombine(u *User) bool { return policy.SecureCombination(u.Enrolled()) }
 
 // Fresh tells whether any proven factor is at most maxAge old.
@@ -59,6 +64,18 @@ func MayAddSecond(u *User) error {
 	return nil
 }
 
+// MayAddKey decides whether u may be given a WebAuthn credential: there must be a proven way
+// to reach the owner, for notices and for the day that the device is lost.
+func MayAddKey(u *User) error {
+	if err := MayAddSecond(u); err != nil {
+		return err
+	}
+	if !u.HasVerifiedEmail() && len(u.Phones) == 0 {
+		return ErrUnreachable
+	}
+	return nil
+}
+
 // MayRemove decides whether u would still have a way in after the credentials in without
 // are gone. primary are the products that may start a session.
 func MayRemove(u *User, primary []factors.Product, without ...string) error {
@@ -73,11 +90,10 @@ func MayRemove(u *User, primary []factors.Product, without ...string) error {
 	return ErrLastWayIn
 }
 
-// startsSession tells whether an enrolled factor is a way in. A mailbox is one if either
-// codes or links may start a session.
+// startsSession tells whether an enrolled factor is a way in.
 func startsSession(f policy.Factor, primary []factors.Product) bool {
 	p := factors.Product(f.Name)
-	if p == factors.EmailOTP && slices.Contains(primary, factors.MagicLink) {
+	if p == factors.WebAuthn && f.Discoverable && f.UserVerified && slices.Contains(primary, factors.Passkey) {
 		return true
 	}
 	return p.MayStart() && slices.Contains(primary, p)

@@ -24,6 +24,8 @@ const (
 	PasswordChanged  Kind = "password_changed"
 	PasswordReset    Kind = "password_reset"
 	InvitationIssued Kind = "invitation_issued"
+	// KeyCloned tells that a WebAuthn credential's counter did not grow: there may be a copy.
+	KeyCloned Kind = "webauthn_cloned"
 )
 
 // Event is one thing that happened. Fields that do not apply are empty.

@@ -28,6 +28,11 @@ type Message struct {
 	HTML    string `cbor:"5,keyasint,omitempty"`
 	Code    string `cbor:"6,keyasint,omitempty"`
 	Link    string `cbor:"7,keyasint,omitempty"`
+	// Host that the code of a text message is for. Empty for mail.
+	Host string `cbor:"8,keyasint,omitempty"`
+	// ID is the same whenever one message is tried again. The queue sets it when it sends;
+	// it is empty for a message that comes from elsewhere.
+	ID string `cbor:"-"`
 }
 
 // ErrRejected means that a message will never be delivered as it is. It is not tried again.

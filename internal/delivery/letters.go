@@ -63,6 +63,11 @@ func EmailConfirmation(l Letter) (Message, error) {
 	return compose("email_confirmation", l.To, "Confirm your address for "+clean(l.Host)+": "+l.Code, l)
 }
 
+// MagicLink is the mail with a sign-in link.
+func MagicLink(l Letter) (Message, error) {
+	return compose("magic_link", l.To, "Your sign-in link for "+clean(l.Host), l)
+}
+
 // PasswordReset is the mail with a link to choose a new password.
 func PasswordReset(l Letter) (Message, error) {
 	return compose("password_reset", l.To, "Choose a new password for "+clean(l.Host), l)

@@ -166,8 +166,10 @@ func (q *Queue) deliver(ctx context.Context, row store.Row[queued]) {
 		}
 		return
 	}
+	message := claimed.Message
+	message.ID = row.ID
 	sendCtx, cancel := context.WithTimeout(ctx, sendTimeout)
-	err := sender.Send(sendCtx, claimed.Message)
+	err := sender.Send(sendCtx, message)
 	cancel()
 	var after store.Change
 	switch {

@@ -110,9 +110,9 @@ func (e *Engine) mayCount(v Visitor, c *candidate) error {
 		return refusedFor(p.Product)
 	case p.AuthenticatedAt.After(now) || now.Sub(p.AuthenticatedAt) > proofLife:
 		return ErrSequence
-	case !e.Offers(p.Product):
+	case !e.Offers(p.Product) && (p.Product != factors.WebAuthn || !e.Offers(factors.Passkey)):
 		return ErrNotOffered
-	case v.Session == nil && (!p.Product.MayStart() || !slices.Contains(e.opts.Primary, p.Product)):
+	case v.Session == nil && !e.mayStart(p):
 		return ErrSequence
 	case v.Session != nil && v.Session.UserID != p.UserID:
 		return ErrAnotherUser
@@ -120,6 +120,14 @@ func (e *Engine) mayCount(v Visitor, c *candidate) error {
 		return ErrSessionChanged
 	}
 	return nil
+}
+
+// mayStart tells whether a proof may start a session.
+func (e *Engine) mayStart(p factors.Proof) bool {
+	if p.Product == factors.WebAuthn && p.Discoverable && p.UserVerified && slices.Contains(e.opts.Primary, factors.Passkey) {
+		return true
+	}
+	return p.Product.MayStart() && slices.Contains(e.opts.Primary, p.Product)
 }
 
 // refusedFor is the answer for a locked account: that of a wrong secret.
@@ -131,6 +139,14 @@ func refusedFor(p factors.Product) *Error {
 		return ErrTOTPIncorrect
 	case factors.RecoveryCode:
 		return ErrRecoveryIncorrect
+	case factors.MagicLink:
+		return ErrLinkNotFound
+	case factors.WebAuthn:
+		return ErrKeyIncorrect
+	case factors.OAuth:
+		return ErrIdentityUnknown
+	case factors.CryptoWallet:
+		return ErrWalletIncorrect
 	}
 	return ErrOTPIncorrect
 }

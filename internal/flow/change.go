@@ -61,8 +61,8 @@ func (e *Engine) needs(u *account.User, maxAge time.Duration, err error) error {
 	return &Error{Type: kind, Status: 401, Detail: detail, Required: required, cause: err}
 }
 
-// RemoveFactor removes one credential from the visitor's account: an address, the
-// password, or the authenticator app together with its recovery codes.
+// RemoveFactor removes one credential from the visitor's account. An authenticator app goes
+// together with its recovery codes.
 func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string) error {
 	u, err := e.mayChange(ctx, v, account.ChangeMaxAge)
 	if err != nil {
@@ -86,36 +86,55 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string) error {
 func (e *Engine) remove(ctx context.Context, userID, id string, allowed func(*account.User, ...string) error) (what string, gone []string, err error) {
 	_, err = e.accounts.Update(ctx, userID, func(u *account.User, c *store.Change) error {
 		gone = []string{id}
+		what = called(u, id)
 		switch {
 		case u.TOTP != nil && u.TOTP.ID == id:
-			what = "your authenticator app"
 			gone = append(gone, account.RecoveryID(u.ID))
 			gone = append(gone, u.Recovery.IDs()...)
 			if err := allowed(u, gone...); err != nil {
 				return err
 			}
 			u.TOTP, u.PendingTOTP, u.Recovery = nil, nil, nil
+			return nil
 		case u.Password != nil && id == account.PasswordID(u.ID):
-			what = "your password"
 			if err := allowed(u, id); err != nil {
 				return err
 			}
 			u.Password = nil
-		case u.Email(id) != nil:
-			what = "the e-mail address " + u.Email(id).Address
-			if err := allowed(u, id); err != nil {
-				return err
-			}
-			if len(u.Emails) == 1 {
-				return account.ErrLastWayIn
-			}
-			e.accounts.RemoveEmail(c, u, id)
-		default:
+			return nil
+		case what == "":
 			return store.ErrNotFound
+		case u.Email(id) != nil && len(u.Emails) == 1:
+			return account.ErrLastWayIn
 		}
+		if err := allowed(u, id); err != nil {
+			return err
+		}
+		e.accounts.Remove(c, u, id)
 		return nil
 	})
 	return what, gone, asError(err)
+}
+
+// called is what notices call a credential of u; empty when there is none with that id.
+func called(u *account.User, id string) string {
+	switch {
+	case u.TOTP != nil && u.TOTP.ID == id:
+		return "your authenticator app"
+	case u.Password != nil && id == account.PasswordID(u.ID):
+		return "your password"
+	case u.Email(id) != nil:
+		return "the e-mail address " + u.Email(id).Address
+	case u.Phone(id) != nil:
+		return "the phone number " + u.Phone(id).Number
+	case u.Key(id) != nil:
+		return "the passkey or security key “" + u.Key(id).Name + "”"
+	case u.Identity(id) != nil:
+		return "sign-in with " + u.Identity(id).Provider
+	case u.Wallet(id) != nil:
+		return "the wallet " + u.Wallet(id).Address
+	}
+	return ""
 }
 
 // Rename changes the visitor's display name.

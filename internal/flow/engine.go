@@ -9,6 +9,8 @@ package flow
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -16,7 +18,11 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/factors/magiclink"
+	"github.com/stepgate/stepgate/factors/oauth"
 	"github.com/stepgate/stepgate/factors/password"
+	"github.com/stepgate/stepgate/factors/wallet"
+	"github.com/stepgate/stepgate/factors/webauthn"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/delivery"
@@ -45,8 +51,17 @@ type Options struct {
 	Primary []factors.Product
 	// Registration says who may make an account.
 	Registration Registration
-	// CodeLife is how long a code sent by message works.
-	CodeLife time.Duration
+	// CodeLife is how long a code sent by message works, LinkLife a mailed link.
+	CodeLife, LinkLife time.Duration
+	// Countries lists the regions (ISO 3166-1 alpha-2) whose phone numbers are accepted;
+	// empty accepts all.
+	Countries []string
+	// RPID is the relying party id of WebAuthn on all hosts below it and on RelatedOrigins;
+	// empty makes each host its own.
+	RPID           string
+	RelatedOrigins []string
+	// Chains lists the blockchains whose wallets are accepted.
+	Chains []wallet.Chain
 	// Issuer is the name of the site in authenticator apps and messages.
 	Issuer string
 }
@@ -58,10 +73,15 @@ type Config struct {
 	Sessions *session.Manager
 	Hasher   *password.Hasher
 	Breaches password.BreachChecker
-	Queue    *delivery.Queue
-	Audit    audit.Recorder
-	Rand     io.Reader
-	Options  Options
+	Keys     *webauthn.Verifier
+	// Providers are the identity providers, in the order in which pages offer them.
+	Providers []*oauth.Provider
+	// Contracts judges signatures of contract wallets; nil accepts none.
+	Contracts wallet.ContractVerifier
+	Queue     *delivery.Queue
+	Audit     audit.Recorder
+	Rand      io.Reader
+	Options   Options
 }
 
 // Engine verifies proofs and changes accounts. Its methods are safe for parallel use.
@@ -71,19 +91,37 @@ type Engine struct {
 	sessions *session.Manager
 	hasher   *password.Hasher
 	breaches password.BreachChecker
+	keys     *webauthn.Verifier
 	queue    *delivery.Queue
 	audit    audit.Recorder
 	rand     io.Reader
 	opts     Options
-	codes    store.Table[sentCode]
+
+	providers []*oauth.Provider
+	contracts wallet.ContractVerifier
+
+	codes     store.Table[sentCode]
+	links     store.Table[magiclink.Link]
+	linkCodes store.Table[linkRef]
+	spent     store.Table[spent]
+	attempts  store.Table[oauthAttempt]
+
+	walletTexts store.Table[wallet.Challenge]
 }
 
 // New returns an Engine. Its parts are shared with other engines over the same store.
 func New(c Config) *Engine {
 	return &Engine{
 		db: c.DB, accounts: c.Accounts, sessions: c.Sessions, hasher: c.Hasher, breaches: c.Breaches,
-		queue: c.Queue, audit: c.Audit, rand: c.Rand, opts: c.Options,
-		codes: store.NewTable[sentCode](c.DB, "fc/", 1),
+		keys: c.Keys, queue: c.Queue, audit: c.Audit, rand: c.Rand, opts: c.Options,
+		providers: c.Providers, contracts: c.Contracts,
+		codes:     store.NewTable[sentCode](c.DB, "fc/", 1),
+		links:     store.NewTable[magiclink.Link](c.DB, "fl/", 1),
+		linkCodes: store.NewTable[linkRef](c.DB, "fk/", 1),
+		spent:     store.NewTable[spent](c.DB, "fs/", 1),
+		attempts:  store.NewTable[oauthAttempt](c.DB, "fo/", 1),
+
+		walletTexts: store.NewTable[wallet.Challenge](c.DB, "fw/", 1),
 	}
 }
 
@@ -104,6 +142,34 @@ func (e *Engine) Offers(p factors.Product) bool {
 	return slices.Contains(e.opts.Offered, p) || p == factors.RecoveryCode && e.Offers(factors.TOTP)
 }
 
+// starts tells whether a product is offered and may start a session.
+func (e *Engine) starts(p factors.Product) bool {
+	return slices.Contains(e.opts.Primary, p) && e.Offers(p)
+}
+
+// draw returns n random bytes.
+func (e *Engine) draw(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(e.rand, b); err != nil {
+		return nil, fmt.Errorf("draw random bytes: %w", err)
+	}
+	return b, nil
+}
+
+const browserBytes = 32
+
+// NewBrowser returns an id by which a browser can be told from others.
+func (e *Engine) NewBrowser() (string, error) {
+	b, err := e.draw(browserBytes)
+	return base64.RawURLEncoding.EncodeToString(b), asError(err)
+}
+
+// WellFormedBrowser tells whether a text can be an id that NewBrowser returned.
+func WellFormedBrowser(id string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(id)
+	return err == nil && len(b) == browserBytes
+}
+
 // Visitor is who makes a call: their session, if any, and where the call comes from.
 type Visitor struct {
 	// Session is nil for a visitor who is not signed in.
@@ -111,6 +177,9 @@ type Visitor struct {
 	IP      netip.Addr
 	// UserAgent is the header of that name, cut to a sane length.
 	UserAgent string
+	// Browser is the random id that the browser keeps, which tells it from others; empty for
+	// one that keeps none.
+	Browser string
 	// Origin is the configured origin of the site, such as "https://wiki.example.com"; empty
 	// when the configuration does not name the host that was asked for.
 	Origin string

@@ -99,6 +99,52 @@ var (
 		"This e-mail address is in your account already.")
 	ErrEmailTaken = refusal(http.StatusConflict, "email_taken",
 		"This e-mail address belongs to an account already.")
+	ErrInvalidPhone = refusal(http.StatusBadRequest, "invalid_phone_number",
+		"This is not a phone number that can get a code. Write it with the country code, like +44 20 7946 0018, without an extension.")
+	ErrCountry = refusal(http.StatusBadRequest, "country_not_supported",
+		"No messages are sent to this country. Use another number or another way.")
+	ErrDuplicatePhone = refusal(http.StatusConflict, "duplicate_phone_number",
+		"This phone number is in your account already.")
+	ErrInvalidLinkCode = refusal(http.StatusBadRequest, "invalid_code",
+		"The code that a link shows has eight letters and digits, like 4F7K-2M9P.")
+	ErrLinkCodeIncorrect = refusal(http.StatusUnauthorized, "link_code_incorrect",
+		"This code is not right. Open the newest link again and type the code that it shows.")
+	ErrOtherBrowser = refusal(http.StatusForbidden, "other_browser",
+		"This link works only in the browser that asked for it. Open it there, or type the code that it shows.")
+	ErrNoBrowser = refusal(http.StatusBadRequest, "cookies_required",
+		"Your browser did not keep a cookie of this site. Allow cookies for it and try again.")
+	ErrKeyIncorrect = refusal(http.StatusUnauthorized, "webauthn_incorrect",
+		"This passkey or security key was not accepted. Try again, or take another way.")
+	ErrKeyExpired = refusal(http.StatusUnauthorized, "webauthn_expired",
+		"This took too long or was answered already. Try again.")
+	ErrKeyMalformed = refusal(http.StatusBadRequest, "invalid_credential",
+		"The browser's answer could not be read. Reload the page and try again.")
+	ErrKeyNotAccepted = refusal(http.StatusForbidden, "authenticator_not_accepted",
+		"This model of passkey or security key is not accepted here. Use another one, or ask your administrator which.")
+	ErrDuplicateKey = refusal(http.StatusConflict, "duplicate_webauthn_registration",
+		"This passkey or security key is registered already.")
+	ErrKeyNotFound = refusal(http.StatusNotFound, "webauthn_registration_not_found",
+		"No passkey or security key of this account works on this site.")
+	ErrKeyHost = refusal(http.StatusMisdirectedRequest, "webauthn_host",
+		"Passkeys and security keys work only at an address with a name, not with a number. Open this site by its name.")
+	ErrIdentityUnknown = refusal(http.StatusUnauthorized, "identity_not_linked",
+		"This identity belongs to no account here. Sign in another way and connect it on your account page, or ask for an invitation.")
+	ErrOAuthState = refusal(http.StatusBadRequest, "oauth_state_invalid",
+		"This sign-in was started in another browser, took too long, or was finished already. Start again.")
+	ErrOAuthRefused = refusal(http.StatusUnauthorized, "oauth_refused",
+		"The identity provider's answer was not accepted. Start again; if it happens every time, tell your administrator.")
+	ErrOAuthDenied = refusal(http.StatusUnauthorized, "oauth_denied",
+		"The identity provider did not sign you in. Try again, or take another way.")
+	ErrOAuthUnavailable = refusal(http.StatusBadGateway, "oauth_unavailable",
+		"The identity provider cannot be reached right now. Try again in a moment, or take another way.")
+	ErrInvalidWallet = refusal(http.StatusBadRequest, "invalid_wallet",
+		"This is not the address of a wallet that is accepted here.")
+	ErrWalletIncorrect = refusal(http.StatusUnauthorized, "wallet_signature_incorrect",
+		"The wallet's signature was not accepted. Try again with the same wallet.")
+	ErrWalletExpired = refusal(http.StatusUnauthorized, "wallet_challenge_expired",
+		"This took too long or was answered already. Try again.")
+	ErrWalletUnavailable = refusal(http.StatusBadGateway, "wallet_unavailable",
+		"This wallet is a contract, and the chain cannot be asked about it right now. Try again in a moment, or take another way.")
 	ErrLinkNotFound = refusal(http.StatusNotFound, "link_not_found",
 		"This link is not valid any more. It may have been used, or it is too old. Ask for a new one.")
 	ErrNotOffered = refusal(http.StatusNotFound, "factor_not_offered",
@@ -142,7 +188,11 @@ func asError(err error) error {
 		return with(ErrFactorDisabled, err, 0)
 	case errors.Is(err, account.ErrAddress):
 		return with(ErrInvalidEmail, err, 0)
-	case errors.Is(err, account.ErrEmailNotVerified):
+	case errors.Is(err, account.ErrPhone):
+		return with(ErrInvalidPhone, err, 0)
+	case errors.Is(err, account.ErrExists):
+		return with(ErrAnotherUser, err, 0)
+	case errors.Is(err, account.ErrEmailNotVerified), errors.Is(err, account.ErrUnreachable):
 		return with(ErrEmailNotVerified, err, 0)
 	case errors.Is(err, account.ErrLastWayIn):
 		return with(ErrLastWayIn, err, 0)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/factors/wallet"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/policy"
@@ -40,14 +42,15 @@ type Pending struct {
 	CreatedAt time.Time `cbor:"6,keyasint"`
 	// Method is the way of proving that the visitor chose; empty before they chose.
 	Method string `cbor:"7,keyasint,omitempty"`
-	// Email and MethodID say where a code was sent, CodeExpires how long it works; empty
-	// before one was.
+	// Email or Phone, and MethodID, say where a code was sent, CodeExpires how long it works;
+	// empty before one was.
 	Email       string    `cbor:"8,keyasint,omitempty"`
 	MethodID    string    `cbor:"9,keyasint,omitempty"`
 	CodeExpires time.Time `cbor:"10,keyasint,omitempty"`
 	// Window is the id under which a script of an application opened the flow in a window of
 	// its own, which is closed at the end; empty otherwise.
 	Window string `cbor:"11,keyasint,omitempty"`
+	Phone  string `cbor:"12,keyasint,omitempty"`
 }
 
 // ExpiresAt is when the flow can no longer be finished.
@@ -112,6 +115,15 @@ type Option struct {
 	Enrolled bool `json:"enrolled"`
 	// Hint helps to tell credentials apart, such as a masked address. It may be empty.
 	Hint string `json:"hint,omitempty"`
+	// Credentials are what the user could prove it with.
+	Credentials []Credential `json:"-"`
+}
+
+// Credential is one enrolled credential that would help with a flow.
+type Credential struct {
+	ID, Hint string
+	// Variant is the provider of an identity or the chain of a wallet.
+	Variant string
 }
 
 // Progress is how far a visitor has come with a flow.
@@ -163,12 +175,13 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 	if err != nil {
 		return out, err
 	}
+	can := e.provable(v, &u)
 	seen := make(map[string]bool)
 	var later []Option
 	for _, set := range missing {
 		var m Missing
 		for _, need := range set {
-			o := e.option(&u, need.Factor)
+			o := option(can, &u, need)
 			m = append(m, MissingFactor{Factor: need.Factor, MaxAge: int64(need.MaxAge / time.Second), Enrolled: o.Enrolled})
 			if seen[need.Factor] || !e.offersNamed(need.Factor) {
 				continue
@@ -191,27 +204,79 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 
 // offersNamed tells whether a factor, by its name in the policy, can be proven here at all.
 func (e *Engine) offersNamed(name string) bool {
-	base, _, _ := strings.Cut(name, ":")
-	for _, p := range e.opts.Offered {
-		if string(p) == base {
-			return true
-		}
+	base, variant, _ := strings.Cut(name, ":")
+	switch p := factors.Product(base); p {
+	case factors.WebAuthn, factors.Passkey:
+		return e.offersKeys()
+	case factors.OAuth:
+		_, err := e.provider(variant)
+		return err == nil || variant == "" && len(e.Providers()) > 0
+	case factors.CryptoWallet:
+		return e.Offers(p) && (variant == "" || slices.Contains(e.opts.Chains, wallet.Chain(variant)))
+	default:
+		return e.Offers(p)
 	}
-	return base == "recovery_code" && e.Offers("recovery_code")
 }
 
-func (e *Engine) option(u *account.User, name string) Option {
-	o := Option{Factor: name}
-	for _, f := range u.Enrolled() {
-		if f.Name != name {
+// provable lists what a user could prove now, in this browser and on this site.
+func (e *Engine) provable(v Visitor, u *account.User) []policy.Factor {
+	rp, err := e.relyingParty(v)
+	return slices.DeleteFunc(u.Enrolled(), func(f policy.Factor) bool {
+		name := f.Name
+		if f.Variant != "" {
+			name += ":" + f.Variant
+		}
+		if !e.offersNamed(name) {
+			return true
+		}
+		k := u.Key(f.ID)
+		return k != nil && (err != nil || k.RPID != rp.ID)
+	})
+}
+
+// option tells whether any of the factors that can be proven is the one that is missing, and
+// how to tell it from others.
+func option(can []policy.Factor, u *account.User, need policy.Need) Option {
+	o := Option{Factor: need.Factor}
+	for _, f := range can {
+		if !meets(need, f) {
 			continue
 		}
 		o.Enrolled = true
-		if m := u.Email(f.ID); m != nil && o.Hint == "" {
-			o.Hint = account.MaskEmail(m.Address)
+		c := Credential{ID: f.ID, Hint: hint(u, f.ID), Variant: f.Variant}
+		if o.Hint == "" {
+			o.Hint = c.Hint
 		}
+		o.Credentials = append(o.Credentials, c)
 	}
 	return o
+}
+
+// meets tells whether an enrolled factor, once proven, would be the one that is missing.
+func meets(need policy.Need, f policy.Factor) bool {
+	base, variant, _ := strings.Cut(need.Factor, ":")
+	if base == string(factors.Passkey) {
+		if !f.Discoverable {
+			return false
+		}
+		base, need.UserVerified = string(factors.WebAuthn), true
+	}
+	return f.Name == base && (variant == "" || f.Variant == variant) &&
+		(!need.UserVerified || f.UserVerified) && (need.Attachment == "" || f.Attachment == need.Attachment)
+}
+
+// hint describes a credential to somebody who may have proven less than it.
+func hint(u *account.User, id string) string {
+	if m := u.Email(id); m != nil {
+		return account.MaskEmail(m.Address)
+	}
+	if p := u.Phone(id); p != nil {
+		return account.MaskPhone(p.Number)
+	}
+	if k := u.Key(id); k != nil {
+		return k.Name
+	}
+	return ""
 }
 
 // Subject returns the visitor's session as the policy reads it; nil for nobody.

@@ -107,6 +107,7 @@ type request struct {
 	original target
 	plain    bool
 	session  *session.Session
+	browser  string
 	// unknown is set when the store could not tell whether there is a session.
 	unknown error
 	now     time.Time
@@ -190,14 +191,11 @@ func (g *Gate) canonical(q *request) bool {
 	return true
 }
 
-// lookup takes the cookie out of the request and finds its session. A malformed, repeated or
+// lookup takes our cookies out of the request and finds the session. A malformed, repeated or
 // unknown cookie is no cookie.
 func (g *Gate) lookup(q *request) {
-	name := visit.CookieName
-	if q.plain {
-		name = visit.LoopbackCookieName
-	}
-	value := cookies(q.r.Header, name)
+	value, browser := cookies(q.r.Header, q.plain)
+	q.browser = browser
 	if value == "" {
 		return
 	}
@@ -288,7 +286,7 @@ func (g *Gate) portal(q *request) {
 		return
 	}
 	v := &visit.Visit{
-		Session: q.session, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
+		Session: q.session, Browser: q.browser, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
 		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
 	}
 	if q.arrival.Judged != nil {

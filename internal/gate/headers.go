@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/stepgate/stepgate/internal/visit"
 )
 
 // dropped are the names, folded, that a client could use to pass for somebody else, for
@@ -87,38 +89,55 @@ func forged(name string) bool {
 	})
 }
 
-// cookies takes the session cookie out of a request. It returns the value of the one cookie
-// of the given name, or "" when there is none, more than one, or any variant of its spelling
-// beside it. All other cookies stay as they were sent, byte for byte and in order.
-func cookies(h http.Header, name string) (value string) {
+// cookies takes our two cookies out of a request. It returns the value of each, or "" where
+// there is none, more than one, or any variant of the spelling of either. All other cookies
+// stay as they were sent, byte for byte and in order.
+func cookies(h http.Header, plain bool) (session, browser string) {
 	lines, ok := h["Cookie"]
 	if !ok {
-		return ""
+		return "", ""
 	}
-	if value, ok := only(lines, name); ok {
-		delete(h, "Cookie")
-		return value
-	}
-	count := 0
-	touched := false
+	sessionName, browserName := visit.CookieNames(plain)
+	var sessions, browsers, variants, others int
 	for _, line := range lines {
 		if !mentions(line) {
+			others++
 			continue
 		}
 		for part := range strings.SplitSeq(line, ";") {
-			if key, text, ok := ours(part); ok {
-				touched = true
-				count++
-				if key == name {
-					value = text
-				} else {
-					count++ // a variant makes every spelling doubtful
-				}
+			key, text, mine := ours(part)
+			switch {
+			case !mine:
+				others++
+			case key == sessionName:
+				session = text
+				sessions++
+			case key == browserName:
+				browser = text
+				browsers++
+			default:
+				variants++ // makes every spelling doubtful
 			}
 		}
 	}
-	if !touched {
-		return ""
+	if sessions+browsers+variants == 0 {
+		return "", ""
+	}
+	keepOthers(h, lines, others)
+	if sessions != 1 || variants > 0 {
+		session = ""
+	}
+	if browsers != 1 || variants > 0 {
+		browser = ""
+	}
+	return session, browser
+}
+
+// keepOthers leaves the cookies that are not ours in a request.
+func keepOthers(h http.Header, lines []string, others int) {
+	if others == 0 { // the usual case, without an allocation
+		delete(h, "Cookie")
+		return
 	}
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
@@ -128,21 +147,9 @@ func cookies(h http.Header, name string) (value string) {
 	}
 	if len(kept) == 0 {
 		delete(h, "Cookie")
-	} else {
-		h["Cookie"] = kept
+		return
 	}
-	if count != 1 {
-		return ""
-	}
-	return value
-}
-
-// only is the value of our cookie when it is all that was sent, which is the usual case.
-func only(lines []string, name string) (value string, ok bool) {
-	if len(lines) != 1 || len(lines[0]) <= len(name) || lines[0][:len(name)] != name || lines[0][len(name)] != '=' || strings.IndexByte(lines[0], ';') >= 0 {
-		return "", false
-	}
-	return lines[0][len(name)+1:], true
+	h["Cookie"] = kept
 }
 
 // mentions is a quick look before the closer one.
@@ -156,10 +163,14 @@ func mentions(line string) bool {
 }
 
 // ours tells whether one part of a Cookie header has a name that some program could take for
-// ours: in any letter case, with white space, or with either prefix.
+// one of ours: in any letter case, with white space, or with any of the prefixes.
 func ours(part string) (name, value string, ok bool) {
 	name, value, _ = strings.Cut(part, "=")
 	name = strings.TrimLeft(name, " ")
+	switch name { // exact, without an allocation
+	case visit.CookieName, visit.LoopbackCookieName, visit.BrowserCookieName, visit.LoopbackBrowserCookieName:
+		return name, value, true
+	}
 	if !mentions(name) && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return name, value, false
 	}
@@ -172,7 +183,7 @@ func ours(part string) (name, value string, ok bool) {
 	for _, prefix := range []string{"__host-", "__secure-", "__http-", "http-"} {
 		bare = strings.TrimPrefix(bare, prefix)
 	}
-	return name, value, bare == "stepgate"
+	return name, value, bare == visit.LoopbackCookieName || bare == visit.LoopbackBrowserCookieName
 }
 
 func strip(line string) string {

@@ -33,7 +33,13 @@ func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
 	}
 	m := ui.Account{
 		Common: p.common(c, ""), Identity: p.identity(c), NewEmails: true, Home: "/",
-		Offers: ui.Offers{Password: p.engine.Offers(factors.Password), TOTP: p.engine.Offers(factors.TOTP)},
+		Offers: ui.Offers{
+			Password: p.engine.Offers(factors.Password), TOTP: p.engine.Offers(factors.TOTP),
+			Passkeys: p.engine.Offers(factors.Passkey), SecurityKeys: p.engine.Offers(factors.WebAuthn),
+			Phones:  p.engine.Offers(factors.SMSOTP) || p.engine.Offers(factors.WhatsAppOTP),
+			Wallets: p.engine.Offers(factors.CryptoWallet),
+		},
+		Signal: p.signal(c, u),
 	}
 	for i, e := range u.Emails {
 		m.Emails = append(m.Emails, ui.Email{
@@ -52,6 +58,7 @@ func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
 	if u.Recovery != nil {
 		m.Recovery = ui.RecoveryState{Set: true, Left: u.Recovery.Left(), Of: len(u.Recovery.IDs()), CreatedAt: u.Recovery.CreatedAt}
 	}
+	p.furtherFactors(&m, u)
 	for _, s := range list {
 		m.Sessions = append(m.Sessions, sessionRow(s, c.visitor.Session))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/problem"
 	"github.com/stepgate/stepgate/internal/session"
@@ -41,7 +42,18 @@ func (p *Portal) routeAPI() {
 	apiPost(p, "passwords/reset/start", p.postResetStart)
 	apiPost(p, "passwords/reset", p.postReset)
 	apiPost(p, "otps/email/send", p.postEmailSend)
+	apiPost(p, "otps/sms/send", p.postPhoneSend(factors.SMSOTP))
+	apiPost(p, "otps/whatsapp/send", p.postPhoneSend(factors.WhatsAppOTP))
 	apiPost(p, "otps/authenticate", p.postOTPAuthenticate)
+	apiPost(p, "phone_numbers", p.postPhoneNumbers)
+	apiPost(p, "magic_links/email/send", p.postLinkSend)
+	apiPost(p, "magic_links/authenticate", p.postLinkAuthenticate)
+	apiPostOptional(p, "webauthn/register/start", p.postRegisterStart)
+	apiPost(p, "webauthn/register", p.postRegister)
+	apiPostOptional(p, "webauthn/authenticate/start", p.postKeyStart)
+	apiPost(p, "webauthn/authenticate", p.postKeyAuthenticate)
+	apiPost(p, "crypto_wallets/authenticate/start", p.postWalletStart)
+	apiPost(p, "crypto_wallets/authenticate", p.postWalletAuthenticate)
 	p.apiPostEmpty("totps", p.postTOTPs)
 	apiPost(p, "totps/authenticate", p.postTOTPAuthenticate)
 	p.apiPostEmpty("recovery_codes", p.postRecoveryCodes)
@@ -92,23 +104,43 @@ func apiPost[T any](p *Portal, path string, h func(c *call, in T) (answer, error
 		if err != nil {
 			return nil, err
 		}
-		var in T
-		if err := decode(body, &in); err != nil {
-			return nil, err
-		}
-		var tie struct {
-			Flow *string `json:"flow"`
-		}
-		if err := decode(body, &tie); err != nil {
-			return nil, err
-		}
-		if tie.Flow != nil {
-			if _, err := p.engine.Pending(c.visitor, c.visit.Host, *tie.Flow); err != nil {
-				return nil, err
-			}
-		}
-		return h(c, in)
+		return withBody(p, c, body, h)
 	})
+}
+
+// apiPostOptional is apiPost for an endpoint whose fields may all be absent, and so the body.
+func apiPostOptional[T any](p *Portal, path string, h func(c *call, in T) (answer, error)) {
+	p.api(http.MethodPost, path, func(c *call) (answer, error) {
+		body, err := readBody(c)
+		if err != nil {
+			return nil, err
+		}
+		if len(bytes.TrimSpace(body)) == 0 {
+			body = []byte("{}")
+		}
+		return withBody(p, c, body, h)
+	})
+}
+
+func withBody[T any](p *Portal, c *call, body []byte, h func(c *call, in T) (answer, error)) (answer, error) {
+	var in T
+	if err := decode(body, &in); err != nil {
+		return nil, err
+	}
+	var tie struct {
+		Flow *string `json:"flow"`
+	}
+	if err := decode(body, &tie); err != nil {
+		return nil, err
+	}
+	if tie.Flow != nil {
+		pending, err := p.engine.Pending(c.visitor, c.visit.Host, *tie.Flow)
+		if err != nil {
+			return nil, err
+		}
+		c.pending, c.flow = pending, *tie.Flow
+	}
+	return h(c, in)
 }
 
 func readBody(c *call) ([]byte, error) {

@@ -42,16 +42,17 @@ func (p *Portal) openChallenge(c *call, id string) (*challenge, error) {
 // the alternatives of which every factor is enrolled.
 func methods(progress flow.Progress) []ui.Method {
 	var out []ui.Method
+	var seen []string
 	for _, set := range progress.Missing {
 		if slices.ContainsFunc(set, func(m flow.MissingFactor) bool { return !m.Enrolled }) {
 			continue
 		}
 		for _, m := range set {
-			if slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == m.Factor }) {
+			if slices.Contains(seen, m.Factor) {
 				continue
 			}
-			base, _, _ := strings.Cut(m.Factor, ":")
-			out = append(out, ui.Method{Factor: base, Value: m.Factor, Hint: hint(progress, m.Factor)})
+			seen = append(seen, m.Factor)
+			out = append(out, ways(progress, m.Factor)...)
 		}
 	}
 	totp := slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == string(factors.TOTP) })
@@ -64,13 +65,28 @@ func methods(progress flow.Progress) []ui.Method {
 	return out
 }
 
-func hint(progress flow.Progress, factor string) string {
+// ways lists how a factor can be proven: one way for each address, number, provider or chain.
+func ways(progress flow.Progress, factor string) []ui.Method {
+	base, _, _ := strings.Cut(factor, ":")
+	var out []ui.Method
 	for _, o := range progress.Options {
-		if o.Factor == factor {
-			return o.Hint
+		if o.Factor != factor {
+			continue
+		}
+		for _, c := range o.Credentials {
+			m := ui.Method{Factor: base, Value: factor, Hint: c.Hint}
+			switch factors.Product(base) {
+			case factors.EmailOTP, factors.MagicLink, factors.SMSOTP, factors.WhatsAppOTP:
+				m.Value = base + "/" + c.ID
+			case factors.OAuth, factors.CryptoWallet:
+				m.Value, m.Label = base+":"+c.Variant, c.Variant
+			}
+			if !slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == m.Value }) {
+				out = append(out, m)
+			}
 		}
 	}
-	return ""
+	return out
 }
 
 func (p *Portal) showChallenge(c *call) error {
@@ -154,10 +170,30 @@ func (p *Portal) noFactor(c *call, ch *challenge) error {
 
 // enrolment says how a user sets a factor up without help; ok is false when they cannot.
 func enrolment(o flow.Option) (e ui.Enrolment, ok bool) {
-	if factors.Product(o.Factor) == factors.TOTP {
-		return ui.Enrolment{Factor: o.Factor, Action: ui.PathTOTP, Fields: []ui.Field{{Name: "action", Value: "start"}}}, true
+	base, variant, _ := strings.Cut(o.Factor, ":")
+	e = ui.Enrolment{Factor: base}
+	switch factors.Product(base) {
+	case factors.TOTP:
+		e.Action, e.Fields = ui.PathTOTP, []ui.Field{{Name: "action", Value: "start"}}
+	case factors.Passkey:
+		e.Action, e.Fields = ui.PathPasskeys, []ui.Field{{Name: "action", Value: "new"}, {Name: "type", Value: "platform"}}
+	case factors.WebAuthn:
+		e.Action, e.Fields = ui.PathPasskeys, []ui.Field{{Name: "action", Value: "new"}, {Name: "type", Value: "cross-platform"}}
+	case factors.SMSOTP, factors.WhatsAppOTP:
+		e.Action, e.Fields = ui.PathPhones, []ui.Field{{Name: "action", Value: "new"}}
+	case factors.OAuth:
+		if variant == "" {
+			return e, false
+		}
+		e.Action, e.Fields = ui.PathConnections, []ui.Field{{Name: "action", Value: "connect"}, {Name: "provider", Value: variant}}
+	case factors.CryptoWallet:
+		e.Action, e.Fields = ui.PathWallets, []ui.Field{{Name: "action", Value: "new"}}
+	case factors.Password:
+		e.Action, e.Fields = ui.PathPassword, []ui.Field{{Name: "action", Value: "new"}}
+	default:
+		return e, false
 	}
-	return ui.Enrolment{}, false
+	return e, true
 }
 
 func (p *Portal) postChallenge(c *call) error {
@@ -195,6 +231,8 @@ func (p *Portal) postChallenge(c *call) error {
 		return p.again(c, ui.PathChallenge, ch.pending)
 	case "send":
 		return p.sendChallengeCode(c, ch)
+	case "start":
+		return p.leaveForChallenge(c, ch)
 	case "verify":
 		return p.verifyChallenge(c, ch)
 	case "continue":
@@ -204,15 +242,32 @@ func (p *Portal) postChallenge(c *call) error {
 }
 
 func (p *Portal) sendChallengeCode(c *call, ch *challenge) error {
-	if ch.method().Factor != string(factors.EmailOTP) {
-		return errBody
+	u, err := p.engine.User(c.ctx(), c.visitor)
+	if err != nil {
+		return err
 	}
-	methodID, err := p.engine.SendEmailCode(c.ctx(), c.visitor, c.visitor.Session.User.Email)
+	product, id, _ := strings.Cut(ch.method().Value, "/")
+	ch.pending.Method = ch.method().Value
+	if e := u.Email(id); e != nil {
+		ch.pending.Email = e.Address
+	}
+	if n := u.Phone(id); n != nil {
+		ch.pending.Phone = n.Number
+	}
+	methodID, expires, err := p.sendFor(c, factors.Product(product), ch.pending)
 	if err != nil {
 		return p.challengeRefused(c, ch, err)
 	}
-	ch.pending.MethodID, ch.pending.CodeExpires = methodID, p.codeExpires()
+	ch.pending.MethodID, ch.pending.CodeExpires = methodID, expires
 	return p.again(c, ui.PathChallenge, ch.pending)
+}
+
+func (p *Portal) leaveForChallenge(c *call, ch *challenge) error {
+	provider, ok := strings.CutPrefix(ch.method().Value, "oauth:")
+	if !ok {
+		return errBody
+	}
+	return p.leave(c, provider, ch.pending, ui.PathChallenge)
 }
 
 func (p *Portal) challengeRefused(c *call, ch *challenge, err error) error {
@@ -246,8 +301,8 @@ func (p *Portal) verifyChallenge(c *call, ch *challenge) error {
 		result, err = p.engine.AuthenticateTOTP(c.ctx(), c.visitor, code)
 	case factors.RecoveryCode:
 		result, err = p.engine.AuthenticateRecoveryCode(c.ctx(), c.visitor, strings.TrimSpace(c.value("code")))
-	case factors.EmailOTP:
-		result, err = p.engine.AuthenticateCode(c.ctx(), c.visitor, ch.pending.MethodID, code)
+	case factors.EmailOTP, factors.SMSOTP, factors.WhatsAppOTP, factors.MagicLink:
+		result, err = p.verifySent(c, factors.Product(ch.method().Factor), ch.pending.MethodID, c.value("code"))
 	default:
 		return errBody
 	}

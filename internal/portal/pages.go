@@ -31,6 +31,17 @@ func (p *Portal) routePages() {
 	p.form(ui.PathPassword, p.postPassword)
 	p.page("GET "+ui.PathEmails, p.showConfirmEmail)
 	p.form(ui.PathEmails, p.postEmailsForm)
+	p.page("GET "+ui.PathLink+"{token}", p.showLink)
+	p.form(ui.PathLink+"{token}", p.postLink)
+	p.page("GET "+apiPrefix+"oauth/{provider}/start", p.startOAuth)
+	p.page("GET "+apiPrefix+"oauth/{provider}/callback", p.finishOAuth)
+	p.page("GET "+ui.PathPhones, p.showConfirmPhone)
+	p.form(ui.PathPhones, p.postPhonesForm)
+	p.page("GET "+ui.PathPasskeys+"/new", p.showAddPasskey)
+	p.form(ui.PathPasskeys, p.postPasskeysForm)
+	p.form(ui.PathConnections, p.postConnectionsForm)
+	p.page("GET "+ui.PathWallets+"/new", p.showAddWallet)
+	p.form(ui.PathWallets, p.postWalletsForm)
 	p.form(ui.PathTOTP, p.postTOTPForm)
 	p.form(ui.PathRecoveryCodes, p.postRecoveryForm)
 	p.form(ui.PathSessions, p.postSessionsForm)
@@ -61,12 +72,21 @@ func (p *Portal) form(path string, h pageHandler) {
 			}
 			return errBody
 		}
-		given, want := c.value("csrf"), p.csrf(c)
-		if subtle.ConstantTimeCompare([]byte(given), []byte(want)) != 1 {
+		if !p.ownForm(c) {
 			return errCrossOrigin
 		}
 		return h(c)
 	})
+}
+
+// ownForm tells whether a form carries the visitor's token. A form that only goes on after a
+// script has signed the visitor in was shown to a stranger, and carries a stranger's token.
+func (p *Portal) ownForm(c *call) bool {
+	given, want := c.value("csrf"), p.csrf(c)
+	if c.value("action") == "continue" && c.r.URL.Path == ui.PathSignIn {
+		want = p.engine.FormToken(c.visit.Host, "")
+	}
+	return subtle.ConstantTimeCompare([]byte(given), []byte(want)) == 1
 }
 
 // csrf is the token of a visitor's forms. It follows the family of the session, so that a
@@ -158,7 +178,7 @@ func (p *Portal) next(c *call, pending flow.Pending) error {
 	if progress.Satisfied {
 		return p.finish(c, pending)
 	}
-	pending.Method, pending.Email, pending.MethodID = "", "", ""
+	pending.Method, pending.Email, pending.Phone, pending.MethodID = "", "", "", ""
 	if c.visitor.Session == nil {
 		pending.Family = ""
 		return p.again(c, ui.PathSignIn, pending)

@@ -31,7 +31,10 @@ func (p *Portal) passwordForm(c *call) (ui.Password, error) {
 }
 
 func (p *Portal) postPassword(c *call) error {
-	if c.value("action") == "remove" {
+	switch c.value("action") {
+	case "new":
+		return c.redirect(ui.PathPassword)
+	case "remove":
 		return p.removePassword(c)
 	}
 	m, err := p.passwordForm(c)

@@ -17,8 +17,9 @@ import (
 const Prefix = "/.stepgate/"
 
 const (
-	// maxBody bounds every body that the portal reads.
-	maxBody = 16 << 10
+	// maxBody bounds every body that the portal reads. The largest is the attestation of an
+	// authenticator with a chain of certificates.
+	maxBody = 64 << 10
 	// maxUserAgent bounds what is kept of a header that a client controls.
 	maxUserAgent = 256
 )
@@ -72,11 +73,14 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Stepgate-Response", "portal")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Stepgate-Request-Id", c.visit.RequestID)
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if p.postedCallback(c) {
+		return
+	}
 	if err := p.guard.Check(r); err != nil {
 		p.refuse(c, errCrossOrigin)
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	handler, pattern := p.mux.Handler(r)
 	if pattern == "" {
 		p.unrouted(c, handler)
@@ -112,6 +116,9 @@ type call struct {
 	r       *http.Request
 	visit   *visit.Visit
 	visitor flow.Visitor
+	// pending and flow are the flow that a call to the API is tied to; zero when it is not.
+	pending flow.Pending
+	flow    string
 }
 
 func newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -120,9 +127,28 @@ func newCall(w http.ResponseWriter, r *http.Request) *call {
 	if len(agent) > maxUserAgent {
 		agent = agent[:maxUserAgent]
 	}
-	return &call{w: w, r: r, visit: v, visitor: flow.Visitor{
+	c := &call{w: w, r: r, visit: v, visitor: flow.Visitor{
 		Session: v.Session, IP: v.IP, UserAgent: strings.ToValidUTF8(agent, ""), Origin: v.Origin,
 	}}
+	if flow.WellFormedBrowser(v.Browser) {
+		c.visitor.Browser = v.Browser
+	}
+	return c
+}
+
+// remember makes sure that the browser has an id of its own, before something is begun that
+// only this browser may finish.
+func (p *Portal) remember(c *call) error {
+	if c.visitor.Browser != "" {
+		return nil
+	}
+	id, err := p.engine.NewBrowser()
+	if err != nil {
+		return err
+	}
+	c.visit.SetBrowser(c.w, id)
+	c.visitor.Browser = id
+	return nil
 }
 
 // api tells whether the request is one to the JSON API.

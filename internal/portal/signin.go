@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/factors"
@@ -40,19 +41,43 @@ func (p *Portal) showSignIn(c *call) error {
 	if c.visitor.Session != nil {
 		return p.next(c, pending)
 	}
+	return p.show(c, http.StatusOK, "sign_in", p.signInPage(c, pending, id))
+}
+
+// signInPage is the page of a sign-in as far as the visitor has come with it.
+func (p *Portal) signInPage(c *call, pending flow.Pending, id string) ui.Page {
 	if pending.MethodID != "" {
-		return p.show(c, http.StatusOK, "sign_in", p.signInCode(c, pending, id))
+		return p.signInCode(c, pending, id)
 	}
-	return p.show(c, http.StatusOK, "sign_in", p.signIn(c, pending, id))
+	switch factors.Product(pending.Method) {
+	case factors.SMSOTP:
+		return ui.SignInPhone{Common: p.common(c, id), Target: target(pending), Channel: "sms", Phone: pending.Phone}
+	case factors.WhatsAppOTP:
+		return ui.SignInPhone{Common: p.common(c, id), Target: target(pending), Channel: "whatsapp", Phone: pending.Phone}
+	case factors.CryptoWallet:
+		return ui.SignInWallet{Common: p.common(c, id), Target: target(pending), Chain: p.chain("")}
+	}
+	return p.signIn(c, pending, id)
 }
 
 func (p *Portal) signIn(c *call, pending flow.Pending, id string) ui.SignIn {
 	m := ui.SignIn{
 		Common: p.common(c, id), Target: target(pending), Email: pending.Email,
 		Password: p.starts(factors.Password), Forgot: p.starts(factors.Password),
+		Passkey: p.starts(factors.Passkey) || p.starts(factors.WebAuthn),
 	}
-	if p.starts(factors.EmailOTP) {
-		m.Others = append(m.Others, ui.Method{Factor: string(factors.EmailOTP), Value: string(factors.EmailOTP)})
+	for _, product := range []factors.Product{factors.MagicLink, factors.EmailOTP, factors.SMSOTP, factors.WhatsAppOTP} {
+		if p.starts(product) {
+			m.Others = append(m.Others, ui.Method{Factor: string(product), Value: string(product)})
+		}
+	}
+	if p.starts(factors.OAuth) {
+		for _, o := range p.engine.Providers() {
+			m.Others = append(m.Others, ui.Method{Factor: string(factors.OAuth), Value: "oauth:" + o.Name(), Label: o.Label()})
+		}
+	}
+	if p.starts(factors.CryptoWallet) {
+		m.Others = append(m.Others, ui.Method{Factor: string(factors.CryptoWallet), Value: string(factors.CryptoWallet)})
 	}
 	return m
 }
@@ -68,7 +93,16 @@ func (p *Portal) starts(product factors.Product) bool {
 }
 
 func (p *Portal) signInCode(c *call, pending flow.Pending, id string) ui.SignInCode {
-	return ui.SignInCode{Common: p.common(c, id), Target: target(pending), Channel: "email", To: pending.Email, Waiting: waiting(pending)}
+	m := ui.SignInCode{Common: p.common(c, id), Target: target(pending), Channel: "email", To: pending.Email, Waiting: waiting(pending)}
+	switch factors.Product(pending.Method) {
+	case factors.SMSOTP:
+		m.Channel, m.To = "sms", pending.Phone
+	case factors.WhatsAppOTP:
+		m.Channel, m.To = "whatsapp", pending.Phone
+	case factors.MagicLink:
+		m.Link = true
+	}
+	return m
 }
 
 // waiting says how long the code of a flow works.
@@ -85,18 +119,33 @@ func (p *Portal) postSignIn(c *call) error {
 	if c.visitor.Session != nil {
 		return p.next(c, pending)
 	}
-	switch c.value("action") {
+	action := c.value("action")
+	switch factors.Product(action) {
+	case factors.EmailOTP, factors.MagicLink:
+		pending.Method, pending.Email = action, c.value("email")
+		return p.sendSignIn(c, pending)
+	case factors.SMSOTP, factors.WhatsAppOTP:
+		pending.Method, pending.Phone = action, c.value("phone_number")
+		if pending.Phone == "" {
+			return p.again(c, ui.PathSignIn, pending)
+		}
+		return p.sendSignIn(c, pending)
+	case factors.CryptoWallet:
+		pending.Method = action
+		return p.again(c, ui.PathSignIn, pending)
+	}
+	if provider, ok := strings.CutPrefix(action, "oauth:"); ok {
+		return p.leave(c, provider, pending, ui.PathSignIn)
+	}
+	switch action {
 	case "", "password":
 		return p.signInByPassword(c, pending, id)
-	case string(factors.EmailOTP):
-		pending.Email = c.value("email")
-		return p.sendSignInCode(c, pending)
 	case "resend":
-		return p.sendSignInCode(c, pending)
+		return p.sendSignIn(c, pending)
 	case "verify":
 		return p.signInByCode(c, pending, id)
 	case "restart":
-		pending.MethodID = ""
+		pending.Method, pending.MethodID = "", ""
 		return p.again(c, ui.PathSignIn, pending)
 	case "continue":
 		return p.next(c, pending)
@@ -133,43 +182,91 @@ func (p *Portal) signInByPassword(c *call, pending flow.Pending, id string) erro
 	return p.next(c, pending)
 }
 
-func (p *Portal) sendSignInCode(c *call, pending flow.Pending) error {
-	methodID, err := p.engine.SendEmailCode(c.ctx(), c.visitor, pending.Email)
+// sendSignIn sends the code or link that the visitor chose.
+func (p *Portal) sendSignIn(c *call, pending flow.Pending) error {
+	methodID, expires, err := p.sendFor(c, factors.Product(pending.Method), pending)
 	if e := personal(err); e != nil {
 		id, ferr := p.engine.Continue(pending)
 		if ferr != nil {
 			return ferr
 		}
 		retryAfter(c.w, e)
-		if pending.MethodID != "" {
-			m := p.signInCode(c, pending, id)
-			m.Common = refused(m.Common, "code", e)
-			return p.show(c, e.Status, "sign_in", m)
-		}
-		m := p.signIn(c, pending, id)
-		m.Common = refused(m.Common, "email", e)
-		return p.show(c, e.Status, "sign_in", m)
+		return p.show(c, e.Status, "sign_in", refusedPage(p.signInPage(c, pending, id), e))
 	}
 	if err != nil {
 		return err
 	}
-	pending.MethodID, pending.CodeExpires = methodID, p.codeExpires()
+	pending.MethodID, pending.CodeExpires = methodID, expires
 	return p.again(c, ui.PathSignIn, pending)
 }
 
-func (p *Portal) signInByCode(c *call, pending flow.Pending, id string) error {
-	result, err := p.engine.AuthenticateCode(c.ctx(), c.visitor, pending.MethodID, typed(c.value("code")))
-	if e := personal(err); e != nil {
-		m := p.signInCode(c, pending, id)
+// sendFor sends the code or link of a product to the address or number of a flow.
+func (p *Portal) sendFor(c *call, product factors.Product, pending flow.Pending) (methodID string, expires time.Time, err error) {
+	expires = p.codeExpires()
+	switch product {
+	case factors.EmailOTP:
+		methodID, err = p.engine.SendEmailCode(c.ctx(), c.visitor, pending.Email)
+	case factors.SMSOTP, factors.WhatsAppOTP:
+		methodID, err = p.engine.SendPhoneCode(c.ctx(), c.visitor, product, pending.Phone)
+	case factors.MagicLink:
+		if err = p.remember(c); err != nil {
+			return "", time.Time{}, err
+		}
+		pending.MethodID = ""
+		id, ferr := p.engine.Continue(pending)
+		if ferr != nil {
+			return "", time.Time{}, ferr
+		}
+		expires = p.engine.LinkExpires()
+		methodID, err = p.engine.SendLink(c.ctx(), c.visitor, pending.Email, id)
+	default:
+		err = errBody
+	}
+	return methodID, expires, err
+}
+
+// refusedPage shows a page of a sign-in again with what has to be put right.
+func refusedPage(m ui.Page, e *flow.Error) ui.Page {
+	switch m := m.(type) {
+	case ui.SignInCode:
 		m.Common = refused(m.Common, "code", e)
+		return m
+	case ui.SignInPhone:
+		m.Common = refused(m.Common, "phone_number", e)
+		return m
+	case ui.SignInWallet:
+		m.Common = refused(m.Common, "", e)
+		return m
+	case ui.SignIn:
+		field := ""
+		if errors.Is(e, flow.ErrInvalidEmail) || errors.Is(e, flow.ErrTooManyRequests) {
+			field = "email"
+		}
+		m.Common = refused(m.Common, field, e)
+		return m
+	}
+	return m
+}
+
+func (p *Portal) signInByCode(c *call, pending flow.Pending, id string) error {
+	result, err := p.verifySent(c, factors.Product(pending.Method), pending.MethodID, c.value("code"))
+	if e := personal(err); e != nil {
 		retryAfter(c.w, e)
-		return p.show(c, e.Status, "sign_in", m)
+		return p.show(c, e.Status, "sign_in", refusedPage(p.signInCode(c, pending, id), e))
 	}
 	if err != nil {
 		return err
 	}
 	c.proven(result)
 	return p.next(c, pending)
+}
+
+// verifySent proves what a code was sent for, or what the link of a mail shows.
+func (p *Portal) verifySent(c *call, product factors.Product, methodID, code string) (flow.Result, error) {
+	if product == factors.MagicLink {
+		return p.engine.AuthenticateLinkCode(c.ctx(), c.visitor, code)
+	}
+	return p.engine.AuthenticateCode(c.ctx(), c.visitor, methodID, typed(code))
 }
 
 func (p *Portal) showInvite(c *call) error {
@@ -254,7 +351,7 @@ func (p *Portal) postSignOut(c *call) error {
 	c.visit.ClearCookie(c.w)
 	c.w.Header().Set("Clear-Site-Data", `"cache"`)
 	if action == "switch" {
-		pending.Family, pending.Method, pending.MethodID, pending.Email = "", "", "", ""
+		pending.Family, pending.Method, pending.MethodID, pending.Email, pending.Phone = "", "", "", "", ""
 		return p.again(c, ui.PathSignIn, pending)
 	}
 	return p.show(c, http.StatusOK, "portal", ui.SignedOut{Everywhere: action == "everywhere", SignIn: ui.PathSignIn})

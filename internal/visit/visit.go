@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/stepgate/stepgate/internal/session"
 )
@@ -19,12 +20,21 @@ const (
 	CookieName = "__Host-Http-stepgate"
 	// LoopbackCookieName is used on plain-http loopback hosts only.
 	LoopbackCookieName = "stepgate"
+	// BrowserCookieName and LoopbackBrowserCookieName are likewise the names of the cookie
+	// that tells one browser from another. It signs nobody in.
+	BrowserCookieName         = "__Host-Http-stepgate-browser"
+	LoopbackBrowserCookieName = "stepgate-browser"
 )
+
+// browserLife is how long a browser keeps its id: as long as browsers keep any cookie.
+const browserLife = 400 * 24 * time.Hour
 
 // Visit is one request as the gate understood it.
 type Visit struct {
 	// Session is nil for a visitor who is not signed in.
 	Session *session.Session
+	// Browser is the id that the browser keeps; empty when it has none yet.
+	Browser string
 	// IP is the client's address; the zero Addr when it is unknown.
 	IP netip.Addr
 	// Host is the canonical host, in lower case, with its port when that is not the default.
@@ -63,11 +73,25 @@ func (v *Visit) ClearCookie(w http.ResponseWriter) {
 	http.SetCookie(w, c)
 }
 
-func (v *Visit) cookie(value string) *http.Cookie {
-	name := CookieName
-	if v.Plain {
-		name = LoopbackCookieName
+// SetBrowser gives the browser an id of its own.
+func (v *Visit) SetBrowser(w http.ResponseWriter, id string) {
+	c := v.cookie(id) //nolint:gosec // Secure is off on plain-http loopback hosts only
+	_, c.Name = CookieNames(v.Plain)
+	c.MaxAge = int(browserLife / time.Second)
+	http.SetCookie(w, c)
+	v.Browser = id
+}
+
+// CookieNames are the names of the two cookies.
+func CookieNames(plain bool) (session, browser string) {
+	if plain {
+		return LoopbackCookieName, LoopbackBrowserCookieName
 	}
+	return CookieName, BrowserCookieName
+}
+
+func (v *Visit) cookie(value string) *http.Cookie {
+	name, _ := CookieNames(v.Plain)
 	return &http.Cookie{ //nolint:gosec // Secure is off on plain-http loopback hosts only
 		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: !v.Plain, SameSite: http.SameSiteLaxMode,
 	}

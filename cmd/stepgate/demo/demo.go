@@ -104,7 +104,7 @@ Stepgate is running in front of a toy application.
 Try this:
   1. Open the invitation, choose a password, and look at the payments.
   2. Make a payment: the POST wants a second proof. Take the e-mail code; it is in the mailbox.
-  3. Open the admin area: it wants an authenticator code no older than 5 minutes.
+  3. Open the admin area: it wants a passkey no older than 5 minutes, and lets you add one.
 
 Change the policy file while it runs: a valid change applies at once. Stop with Ctrl-C.
 `
@@ -149,6 +149,19 @@ func (d *demo) config(port, app string) (config []byte, admin string, err error)
 		policy %q
 		name "Acme Office"
 		mail outbox
+		sms outbox
+		whatsapp outbox
+		factors {
+			password
+			magic_link
+			email_otp
+			sms_otp
+			whatsapp_otp
+			totp
+			passkey
+			webauthn
+			crypto_wallet ethereum solana
+		}
 	}
 }
 http://localhost:%[5]s, http://127.0.0.1:%[5]s, http://[::1]:%[5]s {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/factors/otp"
@@ -13,11 +14,40 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-// sentCode is the one live code of an address. Its key is the method_id, so that a newer
-// code replaces the older one, and so that addresses without an account have one as well.
+// confirmLife bounds the life of a code that confirms a new address or number.
+const confirmLife = 5 * time.Minute
+
+// sentCode is the one live code of an address or a number. Its key is the method_id, so that
+// a newer code replaces the older one, and so that addresses without an account have one as
+// well.
 type sentCode struct {
 	Challenge otp.Challenge `cbor:"1,keyasint"`
-	Email     string        `cbor:"2,keyasint"`
+	// Email or Phone is where the code went.
+	Email string `cbor:"2,keyasint,omitempty"`
+	Phone string `cbor:"3,keyasint,omitempty"`
+	// Product is what the code proves; empty means an e-mail code.
+	Product factors.Product `cbor:"4,keyasint,omitempty"`
+}
+
+func (s sentCode) product() factors.Product {
+	if s.Product == "" {
+		return factors.EmailOTP
+	}
+	return s.Product
+}
+
+// what is how notices call the thing that the code went to.
+func (s sentCode) what() string {
+	if s.Phone != "" {
+		return "the phone number " + s.Phone
+	}
+	return "the e-mail address " + s.Email
+}
+
+// until is how long the record is kept. It outlives the code, so that an expired code is
+// told from a wrong one.
+func (s sentCode) until() time.Time {
+	return s.Challenge.ExpiresAt.Add(s.Challenge.ExpiresAt.Sub(s.Challenge.CreatedAt))
 }
 
 // SendEmailCode mails a code to an address and returns the method_id to prove it with. The
@@ -27,7 +57,7 @@ func (e *Engine) SendEmailCode(ctx context.Context, v Visitor, email string) (me
 	if !e.Offers(factors.EmailOTP) {
 		return "", ErrNotOffered
 	}
-	return e.sendCode(ctx, v, email, delivery.EmailCode)
+	return e.sendEmailCode(ctx, v, email, e.opts.CodeLife, delivery.EmailCode)
 }
 
 // AddEmail mails a code to an address that the visitor's account shall have. The address
@@ -44,10 +74,10 @@ func (e *Engine) AddEmail(ctx context.Context, v Visitor, email string) (methodI
 	if slices.ContainsFunc(u.Emails, func(m account.Email) bool { return m.Address == folded && m.Verified }) {
 		return "", ErrDuplicateEmail
 	}
-	return e.sendCode(ctx, v, folded, delivery.EmailConfirmation)
+	return e.sendEmailCode(ctx, v, folded, min(e.opts.CodeLife, confirmLife), delivery.EmailConfirmation)
 }
 
-func (e *Engine) sendCode(ctx context.Context, v Visitor, email string, compose func(delivery.Letter) (delivery.Message, error)) (string, error) {
+func (e *Engine) sendEmailCode(ctx context.Context, v Visitor, email string, life time.Duration, compose func(delivery.Letter) (delivery.Message, error)) (string, error) {
 	folded, _, known, err := e.lookup(ctx, email)
 	if err != nil {
 		return "", err
@@ -55,28 +85,34 @@ func (e *Engine) sendCode(ctx context.Context, v Visitor, email string, compose 
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
-	code, challenge, err := otp.New(e.rand, e.db.Now(), e.opts.CodeLife)
+	useful := known || v.Session != nil || e.opts.Registration.allows(folded)
+	sent := sentCode{Email: folded, Product: factors.EmailOTP}
+	return e.sendCode(ctx, v, e.accounts.EmailID(folded), folded, sent, life, useful, compose)
+}
+
+// sendCode stores a code under its method_id and sends it, if it is of any use.
+func (e *Engine) sendCode(ctx context.Context, v Visitor, id, to string, sent sentCode, life time.Duration, useful bool, compose func(delivery.Letter) (delivery.Message, error)) (string, error) {
+	code, challenge, err := otp.New(e.rand, e.db.Now(), life)
 	if err != nil {
 		return "", asError(err)
 	}
-	id := e.accounts.EmailID(folded)
+	sent.Challenge = challenge
 	var c store.Change
-	// The record outlives the code, so that an expired code is told from a wrong one.
-	if err := e.codes.Put(&c, id, sentCode{Challenge: challenge, Email: folded}, challenge.ExpiresAt.Add(e.opts.CodeLife)); err != nil {
+	if err := e.codes.Put(&c, id, sent, sent.until()); err != nil {
 		return "", asError(err)
 	}
-	if !known && v.Session == nil && !e.opts.Registration.allows(folded) {
+	if !useful {
 		return id, asError(e.db.Apply(ctx, c))
 	}
-	m, err := compose(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: e.place(v), Code: code, Life: e.opts.CodeLife})
+	m, err := compose(delivery.Letter{To: to, Site: e.opts.Issuer, Host: e.place(v), Code: code, Life: life})
 	if err != nil {
 		return "", asError(err)
 	}
 	return id, e.send(ctx, c, m, challenge.ExpiresAt)
 }
 
-// AuthenticateCode proves a mailbox by a code sent to it. In a session, a mailbox that
-// nobody has becomes the user's, under the rules for changing factors.
+// AuthenticateCode proves a mailbox or a phone number by a code sent to it. In a session, one
+// that nobody has becomes the user's, under the rules for changing factors.
 func (e *Engine) AuthenticateCode(ctx context.Context, v Visitor, methodID, code string) (Result, error) {
 	if !factors.SixDigits(code) {
 		return Result{}, ErrInvalidCode
@@ -91,11 +127,11 @@ func (e *Engine) AuthenticateCode(ctx context.Context, v Visitor, methodID, code
 	if err != nil {
 		return Result{}, asError(err)
 	}
-	_, key, known, err := e.lookup(ctx, sent.Email)
+	key, known, err := e.holder(ctx, methodID, sent)
 	if err != nil {
 		return Result{}, err
 	}
-	at, err := e.accounts.TakeAttempt(ctx, key, known, factors.EmailOTP, "")
+	at, err := e.accounts.TakeAttempt(ctx, key, known, sent.product(), "")
 	if errors.Is(err, account.ErrLocked) && v.Session == nil {
 		return Result{}, e.failed(ctx, v, at, ErrOTPIncorrect)
 	}
@@ -109,8 +145,27 @@ func (e *Engine) AuthenticateCode(ctx context.Context, v Visitor, methodID, code
 		return result, err
 	}
 	v.Session = result.Session
-	e.record(v, audit.Event{Kind: audit.FactorAdded, Factor: string(factors.EmailOTP), CredentialID: methodID})
-	return result, e.notify(ctx, result.Session.UserID, noticeFactorAdded("the e-mail address "+sent.Email), v)
+	return result, e.added(ctx, v, sent.product(), methodID, sent.what())
+}
+
+// added records that something was enrolled and tells the owner.
+func (e *Engine) added(ctx context.Context, v Visitor, p factors.Product, id, what string) error {
+	e.record(v, audit.Event{Kind: audit.FactorAdded, Factor: string(p), CredentialID: id})
+	return e.notify(ctx, v.Session.UserID, noticeFactorAdded(what), v)
+}
+
+// holder returns the account under which attempts at a code are counted: the user, or the
+// address when it belongs to nobody, so that both lock alike.
+func (e *Engine) holder(ctx context.Context, methodID string, sent sentCode) (key string, known bool, err error) {
+	kind, what := account.OwnedEmail, sent.Email
+	if sent.Phone != "" {
+		kind, what = account.OwnedPhone, sent.Phone
+	}
+	u, _, err := e.accounts.Owner(ctx, kind, what)
+	if errors.Is(err, store.ErrNotFound) {
+		return "nobody-" + methodID, false, nil
+	}
+	return u.ID, err == nil, asError(err)
 }
 
 func (e *Engine) verifyCode(ctx context.Context, v Visitor, methodID, code string) (candidate, error) {
@@ -127,14 +182,20 @@ func (e *Engine) verifyCode(ctx context.Context, v Visitor, methodID, code strin
 	}
 	var c candidate
 	sent.Challenge.Used = true
-	if err := e.codes.Replace(&c.change, methodID, rev, sent, sent.Challenge.ExpiresAt.Add(e.opts.CodeLife)); err != nil {
+	if err := e.codes.Replace(&c.change, methodID, rev, sent, sent.until()); err != nil {
 		return candidate{}, err
 	}
-	if err := e.ownerOf(ctx, v, &c, sent.Email); err != nil {
+	if sent.Phone != "" {
+		err = e.ownerOfPhone(ctx, v, &c, sent.Phone)
+	} else {
+		err = e.ownerOf(ctx, v, &c, sent.Email)
+	}
+	if err != nil {
 		return candidate{}, err
 	}
 	c.proof = factors.Proof{
-		Product: factors.EmailOTP, UserID: c.user.ID, CredentialID: methodID, EmailAddress: sent.Email, AuthenticatedAt: now,
+		Product: sent.product(), UserID: c.user.ID, CredentialID: methodID, EmailAddress: sent.Email, PhoneNumber: sent.Phone,
+		AuthenticatedAt: now,
 	}
 	return c, nil
 }
@@ -161,14 +222,9 @@ func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded st
 	case !errors.Is(err, store.ErrNotFound):
 		return err
 	case v.Session != nil:
-		if _, err := e.mayChange(ctx, v, account.ChangeMaxAge); err != nil {
+		if err := e.editing(ctx, v, c); err != nil {
 			return err
 		}
-		c.user, c.rev, err = e.user(ctx, v)
-		if err != nil {
-			return err
-		}
-		c.edited = true
 		return e.accounts.AddEmail(ctx, &c.change, &c.user, folded, true)
 	case e.opts.Registration.allows(folded):
 		c.created = true
@@ -176,6 +232,26 @@ func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded st
 		return err
 	}
 	return ErrOTPIncorrect
+}
+
+// editing makes the visitor's own account the one that a candidate changes, if the rules for
+// changing factors allow.
+func (e *Engine) editing(ctx context.Context, v Visitor, c *candidate) error {
+	if _, err := e.mayChange(ctx, v, account.ChangeMaxAge); err != nil {
+		return err
+	}
+	var err error
+	c.user, c.rev, err = e.user(ctx, v)
+	c.edited = true
+	return err
+}
+
+// enrolling is editing for a factor that makes the account stronger.
+func (e *Engine) enrolling(ctx context.Context, v Visitor, c *candidate) error {
+	if err := e.editing(ctx, v, c); err != nil {
+		return err
+	}
+	return asError(account.MayAddSecond(&c.user))
 }
 
 func codeRefusal(err error) error {

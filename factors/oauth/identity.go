@@ -1,0 +1,256 @@
+package oauth
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+)
+
+// maxTokenAge is how much older than its sign-in a token may say that it is.
+const maxTokenAge = 5 * time.Minute
+
+const maxText = 1024 // bytes of a claim that is kept
+
+// algorithms sign tokens with a private key of the provider. Those that share a secret with
+// clients are not among them.
+var algorithms = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA,
+}
+
+// Identity is who somebody is at a provider. Issuer and Subject together identify; nothing
+// else does.
+type Identity struct {
+	Issuer, Subject string
+	// Email is what the provider calls the address. It means something only when the provider
+	// says that it verified it.
+	Email         string
+	EmailVerified bool
+	Name          string
+	// Groups and Claims are what the operator maps.
+	Groups []string
+	Claims map[string]any
+	// ACR, AMR and AuthTime are those of the token; zero when it has none.
+	ACR      string
+	AMR      []string
+	AuthTime time.Time
+}
+
+// Finish exchanges what came back to the redirect address for an identity. The error is a
+// *ProviderError, or wraps ErrRefused or ErrUnavailable.
+func (p *Provider) Finish(ctx context.Context, now time.Time, a Attempt, callback url.Values) (Identity, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
+	e, err := p.endpoints(ctx, now)
+	if err != nil {
+		return Identity{}, err
+	}
+	code, err := p.code(e, a, now, callback)
+	if err != nil {
+		return Identity{}, err
+	}
+	token, err := p.exchange(ctx, e, a, code, now)
+	if err != nil {
+		return Identity{}, err
+	}
+	var i Identity
+	if p.config.Type == GitHub {
+		i, err = p.githubIdentity(ctx, token)
+	} else {
+		i, err = p.tokenIdentity(ctx, e, a, token, now)
+	}
+	if err != nil {
+		return Identity{}, err
+	}
+	return i, p.limits(a, i, now)
+}
+
+func (p *Provider) exchange(ctx context.Context, e *endpoints, a Attempt, code string, now time.Time) (*oauth2.Token, error) {
+	secret := p.config.ClientSecret
+	if p.config.Key != nil {
+		var err error
+		if secret, err = p.config.Key.secret(p.config.ClientID, p.config.Issuer, now); err != nil {
+			return nil, refused("client secret: %w", err)
+		}
+	}
+	token, err := p.oauth2(e, a.RedirectURI, secret).Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
+	var answered *oauth2.RetrieveError
+	switch {
+	case err == nil:
+		return token, nil
+	case errors.As(err, &answered) && answered.Response != nil && answered.Response.StatusCode < 500:
+		// The text of such an error repeats the answer, which is nothing for a log.
+		return nil, refused("the token endpoint answered %d", answered.Response.StatusCode)
+	case errors.As(err, &answered):
+		return nil, unavailable("token endpoint", errors.New("it failed"))
+	}
+	return nil, unavailable("token endpoint", err)
+}
+
+// claims are those of a token that are looked at.
+type claims struct {
+	Email         string   `json:"email"`
+	EmailVerified any      `json:"email_verified"`
+	Name          string   `json:"name"`
+	AZP           *string  `json:"azp"`
+	HostedDomain  string   `json:"hd"`
+	ACR           string   `json:"acr"`
+	AMR           []string `json:"amr"`
+	AuthTime      *float64 `json:"auth_time"`
+	TenantID      string   `json:"tid"`
+	ObjectID      string   `json:"oid"`
+	all           map[string]any
+}
+
+func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, token *oauth2.Token, now time.Time) (Identity, error) {
+	raw, ok := token.Extra("id_token").(string)
+	if !ok || raw == "" {
+		return Identity{}, refused("the token endpoint gave no id_token")
+	}
+	keys := &keySet{KeySet: e.keys}
+	verifier := oidc.NewVerifier(e.issuer, keys, &oidc.Config{
+		ClientID: p.config.ClientID, SupportedSigningAlgs: algorithms, SkipIssuerCheck: p.config.Type == Microsoft,
+		Now: func() time.Time { return now.Add(-p.config.Leeway) },
+	})
+	id, err := verifier.Verify(ctx, raw)
+	if keys.unreachable {
+		return Identity{}, unavailable("keys", errors.New("they cannot be read"))
+	}
+	if err != nil {
+		return Identity{}, refused("id_token: %w", err)
+	}
+	var c claims
+	if err := errors.Join(id.Claims(&c), id.Claims(&c.all)); err != nil {
+		return Identity{}, refused("claims: %w", err)
+	}
+	if err := p.checkToken(e, a, id, &c, token, now); err != nil {
+		return Identity{}, err
+	}
+	i := Identity{
+		Issuer: id.Issuer, Subject: id.Subject, Email: clip(c.Email), EmailVerified: p.verified(c.EmailVerified), Name: clip(c.Name),
+		ACR: clip(c.ACR), AMR: c.AMR, Groups: texts(c.all[p.config.GroupsClaim]),
+	}
+	if p.config.Type == Google {
+		i.Issuer = p.config.Issuer // Google writes it in two ways
+	}
+	if p.config.Type == Microsoft {
+		// The subject differs from client to client; the object id is the person's own. The
+		// address is whatever an administrator of any tenant types.
+		i.Subject, i.EmailVerified = c.ObjectID, false
+	}
+	if c.AuthTime != nil {
+		i.AuthTime = time.Unix(int64(*c.AuthTime), 0).UTC()
+	}
+	for _, name := range p.config.Claims {
+		if v, ok := c.all[name]; ok {
+			if i.Claims == nil {
+				i.Claims = make(map[string]any)
+			}
+			i.Claims[name] = v
+		}
+	}
+	return i, nil
+}
+
+// checkToken checks what the library leaves to its callers.
+func (p *Provider) checkToken(e *endpoints, a Attempt, id *oidc.IDToken, c *claims, token *oauth2.Token, now time.Time) error {
+	switch {
+	case id.Subject == "" || len(id.Subject) > maxText:
+		return refused("the subject is missing or too long")
+	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1:
+		return refused("the nonce is another")
+	case c.AZP != nil && *c.AZP != p.config.ClientID || c.AZP == nil && len(id.Audience) > 1:
+		return refused("the token is for another client")
+	case id.IssuedAt.IsZero() || id.IssuedAt.After(now.Add(p.config.Leeway)):
+		return refused("the token is from the future")
+	case id.IssuedAt.Before(a.CreatedAt.Add(-maxTokenAge)):
+		return refused("the token is older than the sign-in")
+	case id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil:
+		return refused("the access token is not the one of the id_token")
+	}
+	if p.config.Type == Microsoft {
+		return p.checkTenant(e, id, c)
+	}
+	return nil
+}
+
+func (p *Provider) checkTenant(e *endpoints, id *oidc.IDToken, c *claims) error {
+	switch {
+	case c.TenantID == "" || c.ObjectID == "" || strings.ContainsAny(c.TenantID, "/{}"):
+		return refused("the token names no tenant")
+	case id.Issuer != strings.ReplaceAll(e.issuer, "{tenantid}", c.TenantID):
+		return refused("the issuer is not that of the tenant")
+	case len(p.config.Tenants) > 0 && !slices.Contains(p.config.Tenants, c.TenantID):
+		return refused("the tenant is not on the list")
+	}
+	return nil
+}
+
+// verified reads email_verified: the JSON value true, and for Apple, which documents it, the
+// text "true".
+func (p *Provider) verified(v any) bool {
+	return v == true || p.config.Type == Apple && v == "true"
+}
+
+// limits holds what the operator asks of an identity against it.
+func (p *Provider) limits(a Attempt, i Identity, now time.Time) error {
+	if len(p.config.Domains) > 0 {
+		_, domain, _ := strings.Cut(i.Email, "@")
+		if !i.EmailVerified || !slices.Contains(p.config.Domains, strings.ToLower(domain)) {
+			return refused("the domain is not on the list")
+		}
+	}
+	if len(p.config.ACRValues) > 0 && !slices.Contains(p.config.ACRValues, i.ACR) {
+		return refused("the acr is not one of those that were asked for")
+	}
+	if a.MaxAge > 0 && p.config.Type == OIDC && i.AuthTime.IsZero() {
+		return refused("the token does not tell auth_time, which was asked for")
+	}
+	if a.MaxAge > 0 && !i.AuthTime.IsZero() && now.Sub(i.AuthTime) > a.MaxAge+p.config.Leeway {
+		return refused("the person proved themselves to the provider too long ago")
+	}
+	return nil
+}
+
+// keySet tells keys that cannot be read from a signature that is wrong.
+type keySet struct {
+	oidc.KeySet
+	unreachable bool
+}
+
+// VerifySignature implements oidc.KeySet.
+func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	// The library wraps what went wrong with the keys, and makes up the other error itself.
+	k.unreachable = err != nil && errors.Unwrap(err) != nil
+	return payload, err
+}
+
+func clip(s string) string {
+	if len(s) > maxText {
+		return ""
+	}
+	return s
+}
+
+// texts reads a claim that is a text or a list of texts.
+func texts(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var out []string
+		for _, one := range v {
+			if s, ok := one.(string); ok {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	return nil
+}
