@@ -35,12 +35,13 @@ func (o Outcome) String() string {
 // Decision is the answer to one request. Its zero value denies, and only this package can
 // make one that allows.
 type Decision struct {
-	outcome  Outcome
-	rule     string
-	reason   string
-	required *Requirement
-	factors  []Factor
-	now      time.Time
+	outcome Outcome
+	rule    string
+	floor   string
+	reason  string
+	asked   asked
+	subject *Subject
+	now     time.Time
 }
 
 // Outcome is what happens to the request.
@@ -49,14 +50,18 @@ func (d *Decision) Outcome() Outcome { return d.outcome }
 // Rule is the name of the rule that decided; "default" when none did.
 func (d *Decision) Rule() string { return d.rule }
 
+// Floor is the name of the first floor that is missing something; empty when none is.
+func (d *Decision) Floor() string { return d.floor }
+
 // Reason is a stable word for why.
 func (d *Decision) Reason() string { return d.reason }
 
-// Requirement is what was asked for; nil when nothing was.
-func (d *Decision) Requirement() *Requirement { return d.required }
+// Requirement is what the rule and the floors that matched ask for together; nil when none asks
+// for anything.
+func (d *Decision) Requirement() *Requirement { return d.asked.together() }
 
 // Missing lists the alternative sets of factors that would let the request pass.
-func (d *Decision) Missing() [][]Need { return d.required.Missing(d.factors, d.now) }
+func (d *Decision) Missing() [][]Need { return d.Requirement().MissingFor(d.subject, d.now) }
 
 // The reasons of decisions.
 const (

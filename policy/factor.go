@@ -41,8 +41,28 @@ type Factor struct {
 	// Attachment is platform or cross-platform.
 	Attachment string
 	AAGUID     string
-	// ForRule names the one rule that the proof was made for; empty for an ordinary proof.
+	// ForRule names the one rule or floor that the proof was made for; empty for an ordinary
+	// proof.
 	ForRule string
+	// Details is what only conditions read; nil when it is not known.
+	Details *Details
+}
+
+// Details is what a condition can read of a proven factor beside what requirements ask for.
+type Details struct {
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	// Sequence is PRIMARY or SECONDARY.
+	Sequence string
+	// Delivery is the delivery method of an oauth factor, such as oauth_google.
+	Delivery string
+	// Address is the e-mail address, the phone number, the address of the wallet, or the
+	// subject at the provider.
+	Address string
+	// EmailID is the address that an oauth factor belongs to.
+	EmailID string
+	// Domain and UserAgent are those of the registration of a WebAuthn credential.
+	Domain, UserAgent string
 }
 
 // Subject is who makes a request. A nil Subject is an anonymous visitor.
@@ -54,6 +74,10 @@ type Subject struct {
 	Factors      []Factor
 	StartedAt    time.Time
 	CustomClaims map[string]any
+	// RememberedAt is when the visitor, having completed a secure combination on this very
+	// device, asked to have it remembered. The zero time stands for a device that is not
+	// remembered or not known, and lets nobody leave anything out.
+	RememberedAt time.Time
 }
 
 // names lists the factor names of the policy, the hardest to steal first.
@@ -130,9 +154,9 @@ func (s categorySet) combined() int {
 // ACR is the assurance level of a list of factors at a time.
 func ACR(fs []Factor, now time.Time) string {
 	switch {
-	case aal3.satisfied(fs, now, 0):
+	case aal3.Met(fs, now):
 		return "urn:stepgate:aal3"
-	case aal2.satisfied(fs, now, 0):
+	case aal2.Met(fs, now):
 		return "urn:stepgate:aal2"
 	}
 	return "urn:stepgate:aal1"

@@ -27,9 +27,13 @@ func newPathIndex() *pathIndex {
 	return &pathIndex{exact: make(map[string][]int32), root: &segment{}}
 }
 
-func newIndex(rules []*rule) index {
+// newIndex is the index of the rules that are only reported, or of those that are not.
+func newIndex(rules []*rule, reportOnly bool) index {
 	x := index{hosts: make(map[string]*pathIndex), below: make(map[string]*pathIndex), anywhere: newPathIndex()}
 	for i, r := range rules {
+		if r.reportOnly != reportOnly {
+			continue
+		}
 		for _, p := range x.places(r) {
 			p.add(r, int32(i))
 		}
@@ -142,7 +146,7 @@ func (w *walk) next() int {
 }
 
 func (x *index) start(w *walk, host, folded string) {
-	x.anywhere.start(w, folded)
+	x.anywhere.start(w, folded) // nil in a policy that was not loaded
 	if len(x.hosts) > 0 {
 		x.hosts[host].start(w, folded)
 	}

@@ -10,7 +10,10 @@ import (
 // Load reads a policy. name is the file's name for messages. The error is a *LoadError that
 // lists every mistake found; then there is no policy.
 func Load(name string, data []byte) (*Policy, error) {
-	l := &loader{problems: problems{file: name}, named: make(map[string]*node), done: make(map[string]*Requirement)}
+	l := &loader{
+		problems: problems{file: name}, named: make(map[string]*node), done: make(map[string]*Requirement),
+		taken: make(map[string]int), conditions: make(map[string]*condition), source: data,
+	}
 	root, problem := parseYAML(data)
 	if problem != nil {
 		l.report(*problem)
@@ -20,9 +23,13 @@ func Load(name string, data []byte) (*Policy, error) {
 	if err := l.err(); err != nil {
 		return nil, err
 	}
-	p.index = newIndex(p.rules)
+	p.index, p.reports = newIndex(p.rules, false), newIndex(p.rules, true)
+	p.floorIndex = newIndex(p.floors, false)
 	l.unreachable(p)
-	return p, l.err()
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // loader turns nodes into a policy and collects what is wrong.
@@ -32,13 +39,19 @@ type loader struct {
 	done  map[string]*Requirement // finished ones
 	open  []string                // those being read, to find circles
 	rules []*node                 // names of the rules, for messages
+	taken map[string]int          // names of rules and floors, with their lines
+	// conditions are those read so far, by their text; source is the file, for their places.
+	conditions map[string]*condition
+	source     []byte
+	// bound is set when “once” may name its rule, as String writes it.
+	bound bool
 }
 
-var topKeys = []string{"version", "requirements", "rules", "default"}
+var topKeys = []string{"version", "requirements", "rules", "minimum", "default"}
 
 func (l *loader) policy(root *node) *Policy {
 	if root.kind != mapNode {
-		l.add(root, "expected a policy: version, requirements, rules, default")
+		l.add(root, "expected a policy: version, requirements, rules, minimum, default")
 		return nil
 	}
 	top := l.fields(root, topKeys...)
@@ -50,6 +63,7 @@ func (l *loader) policy(root *node) *Policy {
 	}
 	l.requirements(top["requirements"], p)
 	l.readRules(top["rules"], p)
+	l.readFloors(top["minimum"], p)
 	d := top["default"]
 	if d == nil {
 		l.add(root, "default is missing; it says what happens when no rule matches, for example “default: {require: signed_in}”")
@@ -57,6 +71,7 @@ func (l *loader) policy(root *node) *Policy {
 	}
 	p.fallback = rule{name: "default", line: d.line}
 	l.outcome(d, l.fields(d, "allow", "deny", "require"), &p.fallback)
+	p.fallback.required = p.fallback.required.bind(p.fallback.name)
 	return p
 }
 
@@ -114,34 +129,56 @@ func (l *loader) readRules(n *node, p *Policy) {
 		l.add(n, "rules must be a list of at least one rule")
 		return
 	}
-	seen := make(map[string]int)
 	for _, item := range n.items {
 		if item.kind != mapNode {
 			l.add(item, "a rule is a map with name, match, and one of allow, deny, require")
 			continue
 		}
-		f := l.fields(item, "name", "match", "allow", "deny", "require")
+		f := l.fields(item, "name", "match", "when", "allow", "deny", "require", "report_only")
 		r := &rule{line: item.line}
-		name := f["name"]
-		switch {
-		case name == nil:
+		if name := f["name"]; name == nil {
 			l.add(item, "the rule has no name; every rule needs one of its own")
-		case name.kind != scalarNode || name.text == "" || name.tag == "!!null" || len(name.text) > 200:
-			l.add(name, "a rule's name is a text of 1 to 200 characters")
-		case name.text == "default":
-			l.add(name, "no rule can be named “default”: that is how the default reports itself")
-		case seen[name.text] != 0:
-			l.add(name, "the name %q is taken by the rule on line %d", name.text, seen[name.text])
-		default:
-			seen[name.text], r.name, r.line = name.line, name.text, name.line
+		} else {
+			l.name(name, r)
 		}
 		l.outcome(item, f, r)
 		r.match.exact = r.outcome == Allow
-		if f["match"] != nil {
-			l.match(f["match"], &r.match)
-		}
+		l.conditionsOf(f, r)
+		r.required = r.required.bind(r.name)
 		p.rules = append(p.rules, r)
 		l.rules = append(l.rules, item)
+		p.hasReports = p.hasReports || r.reportOnly
+	}
+}
+
+// name reads the name of a rule or floor. Proofs are made for a rule by its name, so that each
+// stands once.
+func (l *loader) name(n *node, r *rule) {
+	switch {
+	case n.kind != scalarNode || n.text == "" || n.tag == "!!null" || len(n.text) > 200:
+		l.add(n, "a rule's name is a text of 1 to 200 characters")
+	case n.text == "default":
+		l.add(n, "no rule can be named “default”: that is how the default reports itself")
+	case l.taken[n.text] != 0:
+		l.add(n, "the name %q is taken by the rule on line %d", n.text, l.taken[n.text])
+	default:
+		l.taken[n.text], r.name, r.line = n.line, n.text, n.line
+	}
+}
+
+// conditionsOf reads what rules and floors have in common: match, when and report_only.
+func (l *loader) conditionsOf(f map[string]*node, r *rule) {
+	if n := f["match"]; n != nil {
+		l.match(n, &r.match)
+	}
+	if n := f["when"]; n != nil {
+		r.match.when = l.when(n)
+	}
+	if n := f["report_only"]; n != nil {
+		if n.tag != "!!bool" {
+			l.add(n, "report_only is true or false")
+		}
+		r.reportOnly = isTrue(n.text)
 	}
 }
 
@@ -232,17 +269,13 @@ func (l *loader) checkText(list []*node) []*node {
 }
 
 // duration reads a span of time as Go writes it, with "d" for days.
-func (l *loader) duration(n *node) time.Duration {
+func (l *loader) duration(n *node) (time.Duration, bool) {
 	d, ok := parseDuration(n.text)
 	if n.kind != scalarNode || !ok {
 		l.add(n, "expected a duration such as 90s, 5m, 12h or 30d")
-		return 0
+		return 0, false
 	}
-	if d < time.Second {
-		l.add(n, "max_age must be at least 1s")
-		return 0
-	}
-	return d
+	return d, true
 }
 
 func parseDuration(s string) (time.Duration, bool) {

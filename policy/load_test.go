@@ -17,7 +17,7 @@ func TestMistakes(t *testing.T) {
 		{"other version", "version: 2\n" + tail, `1:10: version must be 1`},
 		{"version as text", "version: \"1\"\n" + tail, `1:10: version must be 1`},
 		{"no default", head, "1:1: default is missing"},
-		{"unknown key", head + "rulez: []\n" + tail, `2:1: unknown key "rulez"; expected default, requirements, rules, version`},
+		{"unknown key", head + "rulez: []\n" + tail, `2:1: unknown key "rulez"; expected default, minimum, requirements, rules, version`},
 		{"repeated key", head + tail + tail, `3:1: "default" was given on line 2 already`},
 		{"second document", head + tail + "---\n" + head, "the file has a second document"},
 		{"alias", head + "rules: &a []\n" + tail, "2:8: anchors and aliases are not allowed"},
@@ -92,6 +92,9 @@ func TestReachableRules(t *testing.T) {
 		"[{name: a, match: {group: g}, deny: true}, {name: b, require: mfa}]",
 		"[{name: a, match: {query: {x: y}}, deny: true}, {name: b, match: {query: {x: true}}, require: mfa}]",
 		"[{name: a, match: {path: /a/*}, deny: true}, {name: b, match: {path: /ab}, require: mfa}]",
+		"[{name: a, when: request.method == 'GET', deny: true}, {name: b, match: {path: /a}, require: mfa}]",
+		"[{name: a, when: 1 == 1, deny: true}, {name: b, require: mfa}]",
+		"[{name: a, report_only: true, deny: true}, {name: b, match: {path: /a}, require: mfa}]",
 	} {
 		load(t, "version: 1\nrules: "+rules+"\ndefault: {deny: true}\n")
 	}
@@ -109,23 +112,4 @@ func TestAllMistakesAtOnce(t *testing.T) {
 			t.Fatalf("out of order: %v", err)
 		}
 	}
-}
-
-func FuzzLoad(f *testing.F) {
-	f.Add([]byte(tablePolicy))
-	f.Add([]byte("version: 1\ndefault: {deny: true}\n"))
-	f.Add([]byte("a: &a [*a]"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Load("p", data)
-		if (err == nil) != (p != nil) && err == nil {
-			t.Fatal("neither a policy nor a mistake")
-		}
-		if err != nil {
-			return
-		}
-		d := p.Decide(&Request{Method: "GET", Path: "/admin/x"}, nil, noon)
-		if d.Outcome() == Allow && d.Rule() == "" {
-			t.Fatal("allowed by nothing")
-		}
-	})
 }

@@ -199,25 +199,9 @@ func (l *loader) headers(n *node, m *match) {
 
 func (l *loader) nets(n *node, m *match) {
 	for _, t := range l.texts(n) {
-		if ip, err := netip.ParseAddr(t.text); err == nil && ip.Zone() == "" {
-			ip = ip.Unmap()
-			m.nets = append(m.nets, netip.PrefixFrom(ip, ip.BitLen()))
-			continue
-		}
-		p, err := netip.ParsePrefix(t.text)
+		p, err := parseNet(t.text)
 		if err != nil {
-			l.add(t, "%q is not an address or network such as 10.0.0.0/8", t.text)
-			continue
-		}
-		if p.Addr().Is4In6() {
-			if p.Bits() < 96 {
-				l.add(t, "%q covers IPv4 and IPv6; write them apart", t.text)
-				continue
-			}
-			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-		}
-		if p.Masked() != p {
-			l.add(t, "%q has host bits set; did you mean %s?", t.text, p.Masked())
+			l.add(t, "%v", err)
 			continue
 		}
 		m.nets = append(m.nets, p)

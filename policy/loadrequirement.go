@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	requirementKeys = []string{"factor", "all_of", "any_of", "factors", "max_age"}
+	requirementKeys = []string{"factor", "all_of", "any_of", "factors", "max_age", "once", "remember_device"}
 	factorKeys      = []string{"user_verification", "attachment", "aaguid", "provider", "recovery"}
 	variantName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 	uuidText        = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
@@ -42,13 +42,23 @@ func (l *loader) requirement(n *node) *Requirement {
 		l.add(n, "expected a requirement; write all_of or any_of before the list")
 		return nil
 	}
-	f := l.fields(n, append(slices.Clone(requirementKeys), factorKeys...)...)
+	keys := append(slices.Clone(requirementKeys), factorKeys...)
+	if l.bound {
+		keys = append(keys, "rule")
+	}
+	f := l.fields(n, keys...)
 	r := l.requirementBody(n, f)
 	if r == nil {
 		return nil
 	}
 	if v := f["max_age"]; v != nil {
-		r.maxAge = l.duration(v)
+		r.maxAge = l.maxAge(v, r)
+	}
+	if v := f["once"]; v != nil {
+		l.once(v, f["rule"], r)
+	}
+	if v := f["remember_device"]; v != nil {
+		l.remember(v, r)
 	}
 	for _, key := range factorKeys {
 		if v := f[key]; v != nil {
@@ -178,18 +188,21 @@ func (l *loader) attribute(key string, v *node, r *Requirement) {
 
 // ParseRequirement reads back what String wrote.
 func ParseRequirement(text string) (*Requirement, error) {
-	l := &loader{problems: problems{file: "requirement"}}
+	l := &loader{problems: problems{file: "requirement"}, bound: true}
 	n, problem := parseYAML([]byte(text))
 	if problem != nil {
 		l.report(*problem)
 		return nil, l.err()
 	}
 	r := l.requirement(n)
-	return r, l.err()
+	if err := l.err(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // String is the requirement as JSON that ParseRequirement reads, with every named requirement
-// written out.
+// written out, and beside each “once” the rule that it belongs to.
 func (r *Requirement) String() string {
 	b, err := json.Marshal(r)
 	if err != nil {
@@ -224,6 +237,15 @@ func (r *Requirement) MarshalJSON() ([]byte, error) {
 	}
 	if r.maxAge != 0 {
 		m["max_age"] = r.maxAge.String()
+	}
+	if r.remember != 0 {
+		m["remember_device"] = r.remember.String()
+	}
+	if r.once {
+		m["once"] = true
+		if r.rule != "" {
+			m["rule"] = r.rule
+		}
 	}
 	if len(m) == 1 && r.kind == kindFactor && m["factor"] != nil {
 		return json.Marshal(m["factor"])

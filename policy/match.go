@@ -21,6 +21,8 @@ type match struct {
 	nets    []netip.Prefix
 	users   []string
 	groups  []string
+	// when is the expression beside the match.
+	when *condition
 	// exact is set for rules that allow: they compare paths exactly and take nothing for
 	// granted that is unknown. All others protect, and match broadly.
 	exact bool
@@ -82,6 +84,9 @@ const (
 	yes
 	// ambiguous is a request that repeats a query key which the condition reads.
 	ambiguous
+	// nameless is a request that the condition holds for or not, depending on who makes it,
+	// and nobody is signed in.
+	nameless
 )
 
 // request judges everything but who the visitor is.
@@ -185,8 +190,11 @@ func unescape(s string) (string, bool) {
 }
 
 // identity tells whether the match asks who the visitor is.
-func (m *match) identity() bool { return len(m.users) > 0 || len(m.groups) > 0 }
+func (m *match) identity() bool {
+	return len(m.users) > 0 || len(m.groups) > 0 || m.when != nil && m.when.identity
+}
 
+// subject judges the user and group of a visitor who is signed in.
 func (m *match) subject(s *Subject) bool {
 	if len(m.users) > 0 && !slices.Contains(m.users, s.ID) && !slices.Contains(m.users, fold(s.Email)) {
 		return false

@@ -21,24 +21,40 @@ type Need struct {
 	// NoRecovery refuses a recovery code in place of totp.
 	NoRecovery bool
 	Attachment string
+	// Once asks for a proof that is made for one rule and spent by one request. ForRule is
+	// that rule, or floor; the proof carries its name.
+	Once    bool
+	ForRule string
 }
 
-// MarshalJSON writes {factor, max_age}, the age in seconds and only when it matters.
+// MarshalJSON writes {factor, max_age, once}: the age in seconds and only when it matters, and
+// once only when it is true.
 func (n Need) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Factor string `json:"factor"`
 		MaxAge int64  `json:"max_age,omitempty"`
-	}{n.Factor, int64(n.MaxAge / time.Second)})
+		Once   bool   `json:"once,omitempty"`
+	}{n.Factor, int64(n.MaxAge / time.Second), n.Once})
 }
 
-// Missing lists the alternatives that would meet the requirement: sets of factors, each of
-// which is enough. The list is empty when the requirement is met. Sets that contain another
-// set are left out; the smallest come first.
+// Missing lists the alternatives that would meet the requirement on a device that is not
+// remembered: sets of factors, each of which is enough. The list is empty when the requirement
+// is met. Sets that contain another set are left out; the smallest come first.
 func (r *Requirement) Missing(fs []Factor, now time.Time) [][]Need {
-	if r == nil || r.satisfied(fs, now, 0) {
+	return r.missing(&evidence{factors: fs, now: now})
+}
+
+// MissingFor is Missing for a subject, on the subject's own device.
+func (r *Requirement) MissingFor(s *Subject, now time.Time) [][]Need {
+	e := s.evidence(now)
+	return r.missing(&e)
+}
+
+func (r *Requirement) missing(e *evidence) [][]Need {
+	if r == nil || r.satisfied(e, scope{}) {
 		return nil
 	}
-	sets := r.alternatives(fs, now, 0)
+	sets := r.alternatives(e, scope{})
 	slices.SortStableFunc(sets, func(a, b []Need) int { return cmp.Compare(len(a), len(b)) })
 	var out [][]Need
 	for _, s := range sets {
@@ -60,42 +76,57 @@ func contains(big, small []Need) bool {
 }
 
 // alternatives is the requirement in disjunctive form. A met part asks for the empty set.
-func (r *Requirement) alternatives(fs []Factor, now time.Time, outer time.Duration) [][]Need {
-	if r.satisfied(fs, now, outer) {
+func (r *Requirement) alternatives(e *evidence, outer scope) [][]Need {
+	if r.satisfied(e, outer) {
 		return [][]Need{{}}
 	}
-	age := tighter(r.maxAge, outer)
+	sets := r.properAlternatives(e, outer.into(r))
+	if r.remember != 0 && e.recalls(r.remember) {
+		return r.within(sets, e, outer)
+	}
+	return sets
+}
+
+func (r *Requirement) properAlternatives(e *evidence, in scope) [][]Need {
 	switch r.kind {
 	case kindSignedIn:
-		return singles(age, func(string) bool { return true })
+		return singles(in)
 	case kindFactor:
-		s := r.factor
-		return [][]Need{{{
-			Factor: s.display(), MaxAge: age, UserVerified: s.userVerified, NoRecovery: s.noRecovery, Attachment: s.attachment,
-		}}}
+		return [][]Need{{r.factor.need(in)}}
 	case kindAll:
 		out := [][]Need{{}}
 		for _, c := range r.children {
-			out = product(out, c.alternatives(fs, now, age))
+			out = product(out, c.alternatives(e, in))
 		}
 		return out
 	case kindAny:
 		var out [][]Need
 		for _, c := range r.children {
-			out = append(out, c.alternatives(fs, now, age)...)
+			out = append(out, c.alternatives(e, in)...)
 		}
 		return out
 	case kindCount:
-		return r.combinations(proven(fs, now, age), age)
+		return r.combinations(proven(e, in), in)
 	}
 	return nil
 }
 
-func singles(age time.Duration, wanted func(string) bool) [][]Need {
+// need is the factor as something that is missing.
+func (s *factorSpec) need(in scope) Need {
+	n := in.need(s.display())
+	n.UserVerified, n.NoRecovery, n.Attachment = s.userVerified, s.noRecovery, s.attachment
+	return n
+}
+
+func (o scope) need(name string) Need {
+	return Need{Factor: name, MaxAge: o.maxAge, Once: o.once, ForRule: o.rule}
+}
+
+func singles(in scope) [][]Need {
 	var out [][]Need
 	for _, name := range names {
-		if name != "recovery_code" && wanted(name) {
-			out = append(out, []Need{{Factor: name, MaxAge: age}})
+		if name != "recovery_code" {
+			out = append(out, []Need{in.need(name)})
 		}
 	}
 	return out
@@ -122,7 +153,7 @@ func product(a, b [][]Need) [][]Need {
 }
 
 // combinations lists the ways to complete a secure combination of r.count factors.
-func (r *Requirement) combinations(have categorySet, age time.Duration) [][]Need {
+func (r *Requirement) combinations(have categorySet, in scope) [][]Need {
 	if have.size(r.count) >= r.count {
 		return [][]Need{{}}
 	}
@@ -138,7 +169,7 @@ func (r *Requirement) combinations(have categorySet, age time.Duration) [][]Need
 			if names[i] == "recovery_code" || added.size(r.count) == set.size(r.count) {
 				continue
 			}
-			grow(added, i+1, append(needs, Need{Factor: names[i], MaxAge: age}))
+			grow(added, i+1, append(needs, in.need(names[i])))
 		}
 	}
 	grow(have, 0, nil)

@@ -5,18 +5,23 @@ import "time"
 // Policy is a loaded policy file. It is immutable and safe for parallel use.
 type Policy struct {
 	rules        []*rule
+	floors       []*rule
 	fallback     rule
 	requirements map[string]*Requirement
-	index        index
+	// index and floorIndex find what is applied, reports what is only reported.
+	index, floorIndex, reports index
+	hasReports                 bool
 }
 
-// rule is one entry of the file.
+// rule is one entry of the file: a rule, a floor, or the default.
 type rule struct {
 	name     string
 	match    match
 	outcome  Outcome      // Allow, Deny, or StepUp for require
 	required *Requirement // set for require
-	line     int
+	// reportOnly rules are judged for Report and passed over by Decide.
+	reportOnly bool
+	line       int
 }
 
 // Rules returns the names of the rules in order.
@@ -44,47 +49,68 @@ func (p *Policy) Requirement(name string) *Requirement {
 }
 
 // Decide judges one request of a subject, nil for an anonymous visitor, at a time. The first
-// rule whose conditions all hold decides; the default does when there is none. A nil Policy
-// denies.
+// rule whose conditions all hold decides; the default does when there is none. Floors are
+// checked on top of what was decided. A nil Policy denies.
 func (p *Policy) Decide(r *Request, s *Subject, now time.Time) Decision {
 	if p == nil {
 		return Decision{}
 	}
-	folded := fold(r.Path)
+	q := question{r: *r, s: s, now: now, folded: fold(r.Path)}
+	d, _ := p.first(&q)
+	p.raise(&d, &q)
+	return d
+}
+
+// first finds the rule that decides, and its place; the place of the default is behind them.
+func (p *Policy) first(q *question) (Decision, int) {
 	var w walk
-	p.index.start(&w, r.Host, folded)
+	p.index.start(&w, q.r.Host, q.folded)
 	for i := w.next(); i >= 0; i = w.next() {
-		rule := p.rules[i]
-		switch rule.match.request(r, folded) {
-		case no:
-			continue
-		case ambiguous:
-			return Decision{outcome: Refuse, rule: rule.name, reason: reasonRepeatedKey}
+		if h := p.rules[i].match.judge(q); h != no {
+			return p.rules[i].outcomeOf(h, q), i
 		}
-		if rule.match.identity() {
-			if s == nil {
-				return Decision{outcome: SignIn, rule: rule.name, reason: reasonAnonymous, required: rule.required}
-			}
-			if !rule.match.subject(s) {
-				continue
-			}
-		}
-		return rule.decide(s, now)
 	}
-	return p.fallback.decide(s, now)
+	return p.fallback.decide(q.s, q.now), len(p.rules)
+}
+
+// outcomeOf is the decision of a rule about which the conditions say something.
+func (r *rule) outcomeOf(h held, q *question) Decision {
+	switch h {
+	case ambiguous:
+		return Decision{outcome: Refuse, rule: r.name, reason: reasonRepeatedKey}
+	case nameless:
+		d := Decision{outcome: SignIn, rule: r.name, reason: reasonAnonymous, now: q.now}
+		d.asked.add(signedIn)
+		return d
+	}
+	return r.decide(q.s, q.now)
 }
 
 // decide turns a rule whose conditions hold into a decision.
 func (r *rule) decide(s *Subject, now time.Time) Decision {
+	d := Decision{rule: r.name, subject: s, now: now}
 	switch {
 	case r.outcome == Allow:
-		return Decision{outcome: Allow, rule: r.name, reason: reasonAllowed}
+		d.outcome, d.reason = Allow, reasonAllowed
 	case r.outcome != StepUp || r.required == nil:
-		return Decision{rule: r.name, reason: reasonDenied}
-	case s == nil:
-		return Decision{outcome: SignIn, rule: r.name, reason: reasonAnonymous, required: r.required}
-	case r.required.Met(s.Factors, now):
-		return Decision{outcome: Allow, rule: r.name, reason: reasonMet, required: r.required, factors: s.Factors, now: now}
+		d.reason = reasonDenied
+	default:
+		d.outcome, d.reason = Allow, reasonMet
+		d.ask(r.required)
 	}
-	return Decision{outcome: StepUp, rule: r.name, reason: reasonMissing, required: r.required, factors: s.Factors, now: now}
+	return d
+}
+
+// ask lets an allowed request pass only if it meets one requirement more.
+func (d *Decision) ask(r *Requirement) (met bool) {
+	d.asked.add(r)
+	switch {
+	case d.subject == nil:
+		d.outcome, d.reason = SignIn, reasonAnonymous
+		return false
+	case !r.MetBy(d.subject, d.now):
+		d.outcome, d.reason = StepUp, reasonMissing
+		return false
+	}
+	return true
 }

@@ -26,6 +26,12 @@ type Requirement struct {
 	count    int
 	// maxAge holds for everything below; 0 means that age does not matter.
 	maxAge time.Duration
+	// once counts, for everything below, only proofs that were made for one rule; rule is its
+	// name. Before a rule is bound, nobody meets it.
+	once bool
+	rule string
+	// remember is how long a remembered device may stand in for the second factor; 0 is never.
+	remember time.Duration
 	// label is the name of a built-in, which stands for the whole.
 	label string
 }
@@ -97,51 +103,105 @@ func fresh(at, now time.Time, maxAge time.Duration) bool {
 	return age >= 0 && (maxAge == 0 || age <= maxAge.Milliseconds())
 }
 
-// Met tells whether the factors meet the requirement at a time. An empty list meets nothing.
-func (r *Requirement) Met(fs []Factor, now time.Time) bool {
-	return r != nil && r.satisfied(fs, now, 0)
+// evidence is what a session has shown.
+type evidence struct {
+	factors []Factor
+	// remembered is when the device was remembered; the zero time when it was not.
+	remembered time.Time
+	now        time.Time
 }
 
-func (r *Requirement) satisfied(fs []Factor, now time.Time, outer time.Duration) bool {
-	age := tighter(r.maxAge, outer)
+// evidence is what the subject has shown; nobody has shown nothing.
+func (s *Subject) evidence(now time.Time) evidence {
+	if s == nil {
+		return evidence{now: now}
+	}
+	return evidence{factors: s.Factors, remembered: s.RememberedAt, now: now}
+}
+
+// scope is what the requirements around one ask of everything below them.
+type scope struct {
+	maxAge time.Duration
+	once   bool
+	rule   string
+}
+
+// into is the scope inside a requirement.
+func (o scope) into(r *Requirement) scope {
+	o.maxAge = tighter(r.maxAge, o.maxAge)
+	if r.once {
+		o.once, o.rule = true, r.rule
+	}
+	return o
+}
+
+// counts tells whether a proof is fresh and made for what asks for it.
+func (o scope) counts(f *Factor, now time.Time) bool {
+	if o.once && (o.rule == "" || f.ForRule != o.rule) || !o.once && f.ForRule != "" {
+		return false
+	}
+	return fresh(f.At, now, o.maxAge)
+}
+
+// Met tells whether the factors meet the requirement at a time, on a device that is not
+// remembered. An empty list meets nothing.
+func (r *Requirement) Met(fs []Factor, now time.Time) bool {
+	return r != nil && r.satisfied(&evidence{factors: fs, now: now}, scope{})
+}
+
+// MetBy tells whether a subject meets the requirement at a time. Nobody meets nothing.
+func (r *Requirement) MetBy(s *Subject, now time.Time) bool {
+	if r == nil || s == nil {
+		return false
+	}
+	e := s.evidence(now)
+	return r.satisfied(&e, scope{})
+}
+
+func (r *Requirement) satisfied(e *evidence, outer scope) bool {
+	return r.proper(e, outer.into(r)) || r.recalled(e, outer)
+}
+
+// proper judges the factors alone; in is the scope inside the requirement.
+func (r *Requirement) proper(e *evidence, in scope) bool {
 	switch r.kind {
 	case kindSignedIn:
-		for i := range fs {
-			if fresh(fs[i].At, now, age) {
+		for i := range e.factors {
+			if f := &e.factors[i]; in.counts(f, e.now) || !in.once && in.maxAge == 0 && fresh(f.At, e.now, 0) {
 				return true
 			}
 		}
 	case kindFactor:
-		for i := range fs {
-			if r.factor.accepts(&fs[i]) && fresh(fs[i].At, now, age) {
+		for i := range e.factors {
+			if r.factor.accepts(&e.factors[i]) && in.counts(&e.factors[i], e.now) {
 				return true
 			}
 		}
 	case kindAll:
 		for _, c := range r.children {
-			if !c.satisfied(fs, now, age) {
+			if !c.satisfied(e, in) {
 				return false
 			}
 		}
 		return len(r.children) > 0
 	case kindAny:
 		for _, c := range r.children {
-			if c.satisfied(fs, now, age) {
+			if c.satisfied(e, in) {
 				return true
 			}
 		}
 	case kindCount:
-		return proven(fs, now, age).size(r.count) >= r.count
+		return proven(e, in).size(r.count) >= r.count
 	}
 	return false
 }
 
-// proven is the set of categories that are fresh.
-func proven(fs []Factor, now time.Time, age time.Duration) categorySet {
+// proven is the set of categories that count.
+func proven(e *evidence, in scope) categorySet {
 	var set categorySet
-	for i := range fs {
-		if fresh(fs[i].At, now, age) && fs[i].ForRule == "" {
-			set |= setOf(CategoryOf(fs[i].Name))
+	for i := range e.factors {
+		if in.counts(&e.factors[i], e.now) {
+			set |= setOf(CategoryOf(e.factors[i].Name))
 		}
 	}
 	return set
@@ -155,11 +215,8 @@ func (s categorySet) size(wanted int) int {
 	return s.combined()
 }
 
-// accepts tells whether a proven factor is the one that is asked for, its age apart.
+// accepts tells whether a proven factor is the one that is asked for, its age and use apart.
 func (s *factorSpec) accepts(f *Factor) bool {
-	if f.ForRule != "" {
-		return false
-	}
 	switch s.name {
 	case "passkey":
 		if f.Name != "webauthn" || !f.Discoverable || !f.UserVerified {

@@ -8,7 +8,8 @@ import (
 )
 
 // unreachable reports rules that can never match because an earlier rule takes all of their
-// requests. The index narrows the earlier rules down to those that could.
+// requests. The index narrows the earlier rules down to those that could; rules that are only
+// reported are not in it, and take nothing.
 func (l *loader) unreachable(p *Policy) {
 	for j, later := range p.rules {
 		host, path := later.match.example()
@@ -41,9 +42,10 @@ func (m *match) example() (host, path string) {
 }
 
 // covers tells whether the match holds for every request that other holds for. It may miss a
-// cover, but never sees one that is not there, letter case of paths apart.
+// cover, but never sees one that is not there, letter case of paths apart. An expression covers
+// nothing: what it says is not looked into.
 func (m *match) covers(other *match) bool {
-	return all(other.hosts, m.hosts, coversHost) &&
+	return m.when == nil && all(other.hosts, m.hosts, coversHost) &&
 		m.coversPaths(other) &&
 		subset(other.methods, m.methods) &&
 		subset(other.users, m.users) && subset(other.groups, m.groups) &&

@@ -26,11 +26,22 @@ const (
 	mapNode
 )
 
+// scalarStyle is how a text stands in the file.
+type scalarStyle uint8
+
+const (
+	plain scalarStyle = iota
+	singleQuoted
+	doubleQuoted
+	block
+)
+
 // node is one value of the file with its place.
 type node struct {
-	kind nodeKind
-	line int
-	col  int
+	kind  nodeKind
+	style scalarStyle
+	line  int
+	col   int
 	// text and tag of a scalar; tag is "!!str", "!!int", "!!bool", "!!null" and so on.
 	text string
 	tag  string
@@ -90,6 +101,12 @@ func convert(y *yaml.Node, depth int) (*node, *Problem) {
 		n.kind = listNode
 	case y.Kind == yaml.MappingNode:
 		n.kind = mapNode
+	case y.Style&yaml.SingleQuotedStyle != 0:
+		n.style = singleQuoted
+	case y.Style&yaml.DoubleQuotedStyle != 0:
+		n.style = doubleQuoted
+	case y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		n.style = block
 	}
 	for _, c := range y.Content {
 		item, problem := convert(c, depth+1)
