@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -94,12 +95,15 @@ var errorCodes = map[string]bool{
 	"unmet_authentication_requirements": true, "user_cancelled_authorize": true,
 }
 
+// description takes what RFC 6749, section 4.1.2.1, forbids out of a text.
+func description(s string) string { return printable(strings.NewReplacer(`"`, "", `\`, "").Replace(s)) }
+
 // code reads what came back to the redirect address: exactly one code, for this attempt, and
 // no token.
 func (p *Provider) code(e *endpoints, a Attempt, now time.Time, callback url.Values) (string, error) {
-	for _, name := range []string{"state", "code", "iss", "error"} {
-		if len(callback[name]) > 1 {
-			return "", refused("%s is given more than once", name)
+	for name, values := range callback {
+		if len(values) != 1 {
+			return "", refused("%q is given more than once", name) // RFC 6749, section 3.1
 		}
 	}
 	for _, name := range []string{"access_token", "id_token", "token_type", "response"} {
@@ -107,16 +111,17 @@ func (p *Provider) code(e *endpoints, a Attempt, now time.Time, callback url.Val
 			return "", refused("%s is given, where only a code belongs", name)
 		}
 	}
-	iss := callback.Get("iss")
 	switch {
 	case a.Provider != p.Name():
 		return "", refused("the sign-in began at another provider")
 	case !now.Before(a.ExpiresAt) || now.Before(a.CreatedAt):
 		return "", refused("the sign-in took too long")
-	case a.State == "" || callback.Get("state") != a.State:
+	case a.State == "" || subtle.ConstantTimeCompare([]byte(callback.Get("state")), []byte(a.State)) != 1:
 		return "", refused("state is another")
-	case iss != "" && iss != e.issuer || iss == "" && e.answersIssuer && callback.Has("code"):
+	case callback.Has("iss") && callback.Get("iss") != e.answerIssuer:
 		return "", refused("the answer is not of the issuer")
+	case !callback.Has("iss") && e.answersIssuer && callback.Has("code"): // many name themselves in no error
+		return "", refused("the answer does not name its issuer")
 	}
 	if code := callback.Get("error"); code != "" {
 		if code == "server_error" || code == "temporarily_unavailable" {
@@ -125,7 +130,7 @@ func (p *Provider) code(e *endpoints, a Attempt, now time.Time, callback url.Val
 		if !errorCodes[code] {
 			code = "other"
 		}
-		return "", &ProviderError{Code: code}
+		return "", &ProviderError{Code: code, Description: description(callback.Get("error_description"))}
 	}
 	if callback.Get("code") == "" {
 		return "", refused("there is no code")

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -20,8 +22,9 @@ const (
 	rest = 5 * time.Second
 )
 
-func newClient() *http.Client {
-	return &http.Client{
+// newClient returns a bounded client that makes its requests as the given one does.
+func newClient(given *http.Client) *http.Client {
+	client := &http.Client{
 		Timeout:   requestTimeout,
 		Transport: capped{http.DefaultTransport},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
@@ -31,6 +34,13 @@ func newClient() *http.Client {
 			return nil
 		},
 	}
+	if given != nil && given.Transport != nil {
+		client.Transport = capped{given.Transport}
+	}
+	if given != nil && given.Timeout > 0 {
+		client.Timeout = given.Timeout
+	}
+	return client
 }
 
 // capped bounds what is read of an answer.
@@ -72,7 +82,8 @@ func (p *Provider) endpoints(ctx context.Context, now time.Time) (*endpoints, er
 	if p.failed != nil && now.Sub(p.failedAt) < rest && !now.Before(p.failedAt) {
 		return nil, p.failed
 	}
-	found, err := p.discover(oidc.ClientContext(ctx, p.client))
+	// Others wait for the answer, so it does not end with the request that happened to ask.
+	found, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client))
 	if err != nil {
 		p.failed, p.failedAt = err, now
 		return nil, err
@@ -85,13 +96,14 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 	c := p.config
 	switch {
 	case c.Type == GitHub:
-		return &endpoints{issuer: c.Issuer, Endpoint: oauth2.Endpoint{
+		return &endpoints{issuer: c.Issuer, answerIssuer: c.Issuer + "/login/oauth", Endpoint: oauth2.Endpoint{
 			AuthURL: c.Issuer + "/login/oauth/authorize", TokenURL: c.Issuer + "/login/oauth/access_token", AuthStyle: oauth2.AuthStyleInParams,
 		}}, nil
 	case c.AuthURL != "":
 		return &endpoints{
-			issuer: c.Issuer, keys: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), c.JWKSURL),
-			Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: oauth2.AuthStyleInHeader},
+			issuer: c.Issuer, answerIssuer: c.Issuer,
+			keys:     oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), c.JWKSURL),
+			Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: p.authStyle(nil)},
 		}, nil
 	}
 	if c.Type == Microsoft {
@@ -100,7 +112,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 	found, err := oidc.NewProvider(ctx, c.Issuer)
 	var mismatch *oidc.IssuerMismatchError
 	if errors.As(err, &mismatch) {
-		return nil, refused("discovery names another issuer: %w", err)
+		return nil, refused("discovery names another issuer: %v", err)
 	}
 	if err != nil {
 		return nil, unavailable("discovery", err)
@@ -109,24 +121,59 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 		Issuer        string   `json:"issuer"`
 		JWKSURL       string   `json:"jwks_uri"`
 		AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+		PKCE          []string `json:"code_challenge_methods_supported"`
 		AnswersIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&more); err != nil {
 		return nil, unavailable("discovery", err)
 	}
+	switch {
+	case c.Type == Microsoft && !ofTenant(c.Issuer, more.Issuer):
+		return nil, refused("discovery names another issuer: %q", more.Issuer)
+	case more.PKCE != nil && !slices.Contains(more.PKCE, "S256"):
+		return nil, refused("discovery: there is no PKCE with S256")
+	}
 	e := &endpoints{
-		Endpoint: found.Endpoint(), issuer: more.Issuer, answersIssuer: more.AnswersIssuer,
+		Endpoint: found.Endpoint(), issuer: more.Issuer, answerIssuer: more.Issuer, answersIssuer: more.AnswersIssuer,
 		keys: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), more.JWKSURL),
 	}
 	for _, one := range []string{e.AuthURL, e.TokenURL, more.JWKSURL} {
 		if err := checkURL(one); err != nil {
-			return nil, refused("discovery: %w", err)
+			return nil, refused("discovery: %v", err)
+		}
+		// Only an issuer without TLS, on loopback itself, may name such addresses.
+		if strings.HasPrefix(c.Issuer, "https:") && !strings.HasPrefix(one, "https:") {
+			return nil, refused("discovery: %q must begin with https://", one)
 		}
 	}
-	// One way, chosen here: to try both would spend the code on the wrong one.
-	e.AuthStyle = oauth2.AuthStyleInHeader
-	if p.config.ClientSecret == "" || len(more.AuthMethods) > 0 && !slices.Contains(more.AuthMethods, "client_secret_basic") {
-		e.AuthStyle = oauth2.AuthStyleInParams
-	}
+	e.AuthStyle = p.authStyle(more.AuthMethods)
 	return e, nil
+}
+
+// authStyle is one way to give the client secret, among those that a provider supports: to try
+// both would spend the code on the wrong one.
+func (p *Provider) authStyle(supported []string) oauth2.AuthStyle {
+	if p.config.ClientSecret == "" || len(supported) > 0 && !slices.Contains(supported, "client_secret_basic") {
+		return oauth2.AuthStyleInParams
+	}
+	return oauth2.AuthStyleInHeader
+}
+
+var tenantIssuer = regexp.MustCompile(`^(https?://[^/]+)/([^/]+)/v2\.0$`)
+
+// ofTenant tells whether the issuer that Microsoft's discovery names is one of the configured
+// tenant: a template where that is one of the names for all tenants, and the very id where that
+// is an id. A tenant configured by its domain has the id that is found.
+func ofTenant(configured, found string) bool {
+	if found == configured {
+		return true
+	}
+	c, f := tenantIssuer.FindStringSubmatch(configured), tenantIssuer.FindStringSubmatch(found)
+	if c == nil || f == nil || c[1] != f[1] {
+		return false
+	}
+	if c[2] == "common" || c[2] == "organizations" {
+		return f[2] == "{tenantid}"
+	}
+	return f[2] != "{tenantid}" && (c[2] == "consumers" || strings.Contains(c[2], "."))
 }

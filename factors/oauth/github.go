@@ -35,7 +35,8 @@ func (p *Provider) githubIdentity(ctx context.Context, token *oauth2.Token) (Ide
 	i := Identity{Issuer: p.config.Issuer, Subject: strconv.FormatInt(user.ID, 10), Name: clip(user.Name)}
 	for _, e := range emails {
 		if e.Primary {
-			i.Email, i.EmailVerified = clip(e.Email), e.Verified
+			i.Email = clip(e.Email)
+			i.EmailVerified = e.Verified && i.Email != ""
 		}
 	}
 	return i, nil
@@ -55,8 +56,8 @@ func (p *Provider) github(ctx context.Context, token *oauth2.Token, path string,
 	err = json.NewDecoder(response.Body).Decode(into)
 	err = errors.Join(err, response.Body.Close())
 	switch {
-	case response.StatusCode >= 500:
-		return unavailable(path, fmt.Errorf("status %d", response.StatusCode))
+	case fails(response.StatusCode):
+		return unavailable(path, fmt.Errorf("it answered %d", response.StatusCode))
 	case response.StatusCode != http.StatusOK:
 		return refused("%s answered %d", path, response.StatusCode)
 	case err != nil:

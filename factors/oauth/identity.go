@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,8 +17,6 @@ import (
 
 // maxTokenAge is how much older than its sign-in a token may say that it is.
 const maxTokenAge = 5 * time.Minute
-
-const maxText = 1024 // bytes of a claim that is kept
 
 // algorithms sign tokens with a private key of the provider. Those that share a secret with
 // clients are not among them.
@@ -67,7 +67,18 @@ func (p *Provider) Finish(ctx context.Context, now time.Time, a Attempt, callbac
 	if err != nil {
 		return Identity{}, err
 	}
-	return i, p.limits(a, i, now)
+	if err := p.limits(a, i, now); err != nil {
+		return Identity{}, err
+	}
+	return i, nil
+}
+
+// tokenErrors are those that the token endpoint may answer (RFC 6749, section 5.2), and those of
+// GitHub.
+var tokenErrors = map[string]bool{
+	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "unauthorized_client": true,
+	"unsupported_grant_type": true, "invalid_scope": true,
+	"bad_verification_code": true, "incorrect_client_credentials": true, "redirect_uri_mismatch": true,
 }
 
 func (p *Provider) exchange(ctx context.Context, e *endpoints, a Attempt, code string, now time.Time) (*oauth2.Token, error) {
@@ -75,7 +86,7 @@ func (p *Provider) exchange(ctx context.Context, e *endpoints, a Attempt, code s
 	if p.config.Key != nil {
 		var err error
 		if secret, err = p.config.Key.secret(p.config.ClientID, p.config.Issuer, now); err != nil {
-			return nil, refused("client secret: %w", err)
+			return nil, err
 		}
 	}
 	token, err := p.oauth2(e, a.RedirectURI, secret).Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
@@ -83,28 +94,31 @@ func (p *Provider) exchange(ctx context.Context, e *endpoints, a Attempt, code s
 	switch {
 	case err == nil:
 		return token, nil
-	case errors.As(err, &answered) && answered.Response != nil && answered.Response.StatusCode < 500:
+	case errors.As(err, &answered) && answered.Response != nil && fails(answered.Response.StatusCode):
 		// The text of such an error repeats the answer, which is nothing for a log.
-		return nil, refused("the token endpoint answered %d", answered.Response.StatusCode)
+		return nil, unavailable("token endpoint", fmt.Errorf("it answered %d", answered.Response.StatusCode))
 	case errors.As(err, &answered):
-		return nil, unavailable("token endpoint", errors.New("it failed"))
+		code := answered.ErrorCode
+		if !tokenErrors[code] {
+			code = "other"
+		}
+		return nil, refused("the token endpoint answered %s", code)
 	}
-	return nil, unavailable("token endpoint", err)
+	return nil, unavailable("token endpoint", errors.New(withoutAnswer(err)))
 }
 
-// claims are those of a token that are looked at.
-type claims struct {
-	Email         string   `json:"email"`
-	EmailVerified any      `json:"email_verified"`
-	Name          string   `json:"name"`
-	AZP           *string  `json:"azp"`
-	HostedDomain  string   `json:"hd"`
-	ACR           string   `json:"acr"`
-	AMR           []string `json:"amr"`
-	AuthTime      *float64 `json:"auth_time"`
-	TenantID      string   `json:"tid"`
-	ObjectID      string   `json:"oid"`
-	all           map[string]any
+// fails tells whether a status says that a provider does not work: neither an answer nor a no.
+func fails(status int) bool {
+	return status >= 500 || status >= 300 && status < 400 || status == http.StatusTooManyRequests
+}
+
+// withoutAnswer says what went wrong with a request, and nothing of what came back.
+func withoutAnswer(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Error()
+	}
+	return "the answer cannot be read"
 }
 
 func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, token *oauth2.Token, now time.Time) (Identity, error) {
@@ -122,18 +136,25 @@ func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, t
 		return Identity{}, unavailable("keys", errors.New("they cannot be read"))
 	}
 	if err != nil {
-		return Identity{}, refused("id_token: %w", err)
+		return Identity{}, refused("id_token: %v", err)
 	}
 	var c claims
-	if err := errors.Join(id.Claims(&c), id.Claims(&c.all)); err != nil {
-		return Identity{}, refused("claims: %w", err)
+	if err := id.Claims(&c); err != nil {
+		return Identity{}, refused("claims: %v", err)
 	}
-	if err := p.checkToken(e, a, id, &c, token, now); err != nil {
+	if err := p.checkToken(e, a, id, c, token, now); err != nil {
 		return Identity{}, err
 	}
 	i := Identity{
-		Issuer: id.Issuer, Subject: id.Subject, Email: clip(c.Email), EmailVerified: p.verified(c.EmailVerified), Name: clip(c.Name),
-		ACR: clip(c.ACR), AMR: c.AMR, Groups: texts(c.all[p.config.GroupsClaim]),
+		Issuer: id.Issuer, Subject: id.Subject, Email: c.text("email"), Name: c.text("name"),
+		ACR: c.text("acr"), AMR: texts(c["amr"]),
+	}
+	if p.config.GroupsClaim != "" {
+		i.Groups = texts(c[p.config.GroupsClaim])
+	}
+	i.EmailVerified = i.Email != "" && p.verified(c["email_verified"])
+	if i.AuthTime, err = c.authTime(now.Add(p.config.Leeway)); err != nil {
+		return Identity{}, err
 	}
 	if p.config.Type == Google {
 		i.Issuer = p.config.Issuer // Google writes it in two ways
@@ -141,13 +162,13 @@ func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, t
 	if p.config.Type == Microsoft {
 		// The subject differs from client to client; the object id is the person's own. The
 		// address is whatever an administrator of any tenant types.
-		i.Subject, i.EmailVerified = c.ObjectID, false
+		i.Subject, i.EmailVerified = c.text("oid"), false
 	}
-	if c.AuthTime != nil {
-		i.AuthTime = time.Unix(int64(*c.AuthTime), 0).UTC()
+	if p.config.Type == Google && len(p.config.Domains) > 0 && !slices.Contains(p.config.Domains, strings.ToLower(c.text("hd"))) {
+		return Identity{}, refused("the hosted domain is not on the list")
 	}
 	for _, name := range p.config.Claims {
-		if v, ok := c.all[name]; ok {
+		if v, ok := c[name]; ok {
 			if i.Claims == nil {
 				i.Claims = make(map[string]any)
 			}
@@ -158,18 +179,21 @@ func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, t
 }
 
 // checkToken checks what the library leaves to its callers.
-func (p *Provider) checkToken(e *endpoints, a Attempt, id *oidc.IDToken, c *claims, token *oauth2.Token, now time.Time) error {
+func (p *Provider) checkToken(e *endpoints, a Attempt, id *oidc.IDToken, c claims, token *oauth2.Token, now time.Time) error {
+	azp := c["azp"]
 	switch {
+	case c.misspelt():
+		return refused("a claim is spelt in another way than its own")
 	case id.Subject == "" || len(id.Subject) > maxText:
 		return refused("the subject is missing or too long")
-	case subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1:
+	case a.Nonce == "" || subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1:
 		return refused("the nonce is another")
-	case c.AZP != nil && *c.AZP != p.config.ClientID || c.AZP == nil && len(id.Audience) > 1:
+	case azp != nil && azp != p.config.ClientID || azp == nil && len(id.Audience) > 1:
 		return refused("the token is for another client")
-	case id.IssuedAt.IsZero() || id.IssuedAt.After(now.Add(p.config.Leeway)):
+	case id.IssuedAt.After(now.Add(p.config.Leeway)):
 		return refused("the token is from the future")
-	case id.IssuedAt.Before(a.CreatedAt.Add(-maxTokenAge)):
-		return refused("the token is older than the sign-in")
+	case id.IssuedAt.Before(a.CreatedAt.Add(-max(maxTokenAge, p.config.Leeway))):
+		return refused("the token is older than the sign-in, or says nothing of its age")
 	case id.AccessTokenHash != "" && id.VerifyAccessToken(token.AccessToken) != nil:
 		return refused("the access token is not the one of the id_token")
 	}
@@ -179,13 +203,14 @@ func (p *Provider) checkToken(e *endpoints, a Attempt, id *oidc.IDToken, c *clai
 	return nil
 }
 
-func (p *Provider) checkTenant(e *endpoints, id *oidc.IDToken, c *claims) error {
+func (p *Provider) checkTenant(e *endpoints, id *oidc.IDToken, c claims) error {
+	tenant := c.text("tid")
 	switch {
-	case c.TenantID == "" || c.ObjectID == "" || strings.ContainsAny(c.TenantID, "/{}"):
+	case tenant == "" || c.text("oid") == "" || strings.ContainsAny(tenant, "/{}"):
 		return refused("the token names no tenant")
-	case id.Issuer != strings.ReplaceAll(e.issuer, "{tenantid}", c.TenantID):
+	case id.Issuer != strings.ReplaceAll(e.issuer, "{tenantid}", tenant):
 		return refused("the issuer is not that of the tenant")
-	case len(p.config.Tenants) > 0 && !slices.Contains(p.config.Tenants, c.TenantID):
+	case len(p.config.Tenants) > 0 && !slices.Contains(p.config.Tenants, tenant):
 		return refused("the tenant is not on the list")
 	}
 	return nil
@@ -199,7 +224,7 @@ func (p *Provider) verified(v any) bool {
 
 // limits holds what the operator asks of an identity against it.
 func (p *Provider) limits(a Attempt, i Identity, now time.Time) error {
-	if len(p.config.Domains) > 0 {
+	if len(p.config.Domains) > 0 && p.config.Type != Google { // hd was checked with the token
 		_, domain, _ := strings.Cut(i.Email, "@")
 		if !i.EmailVerified || !slices.Contains(p.config.Domains, strings.ToLower(domain)) {
 			return refused("the domain is not on the list")
@@ -229,28 +254,4 @@ func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 	// The library wraps what went wrong with the keys, and makes up the other error itself.
 	k.unreachable = err != nil && errors.Unwrap(err) != nil
 	return payload, err
-}
-
-func clip(s string) string {
-	if len(s) > maxText {
-		return ""
-	}
-	return s
-}
-
-// texts reads a claim that is a text or a list of texts.
-func texts(v any) []string {
-	switch v := v.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		var out []string
-		for _, one := range v {
-			if s, ok := one.(string); ok {
-				out = append(out, s)
-			}
-		}
-		return out
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -40,6 +41,9 @@ var (
 type ProviderError struct {
 	// Code is one of the error codes of the specification, or "other".
 	Code string
+	// Description is what the provider added, for logs: up to 200 printable ASCII characters,
+	// without those that RFC 6749 forbids. Anybody can write it; it is no part of Error.
+	Description string
 }
 
 // Error implements error.
@@ -69,8 +73,9 @@ type Config struct {
 	GroupsClaim string
 	// Claims names further claims that are taken over.
 	Claims []string
-	// Domains are the only ones from which people may come: Google's hosted domain, else that
-	// of a verified e-mail address. Empty is all.
+	// Domains are the only ones from which people may come: Google's hosted domain (the claim
+	// hd), else that of a verified e-mail address. Empty is all. Microsoft verifies no address:
+	// see Tenants.
 	Domains []string
 	// Tenants are the only tenants of Microsoft from which people may come; empty is all that
 	// Issuer lets in.
@@ -81,8 +86,9 @@ type Config struct {
 	Key *AppleKey
 	// Leeway is how far the provider's clock may be off; 0 is DefaultLeeway.
 	Leeway time.Duration
-	// Client makes the requests; nil is one with a timeout of 10 seconds, answers of up to
-	// 1 MB, and no redirect to another host.
+	// Client makes the requests; nil is one with the transport of net/http. Either way a
+	// request takes up to 10 seconds unless Client has a timeout, an answer has up to 1 MB, and
+	// no redirect to another host is followed.
 	Client *http.Client
 }
 
@@ -105,8 +111,10 @@ type endpoints struct {
 	oauth2.Endpoint
 	// issuer is the issuer of tokens; with {tenantid} where each tenant has its own.
 	issuer string
-	keys   oidc.KeySet
-	// answersIssuer is set when the provider names itself in every answer (RFC 9207).
+	// answerIssuer is what the provider calls itself in its answers (RFC 9207).
+	answerIssuer string
+	keys         oidc.KeySet
+	// answersIssuer is set when the provider names itself in every answer.
 	answersIssuer bool
 }
 
@@ -139,10 +147,12 @@ func New(c Config) (*Provider, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	p := &Provider{config: c, client: c.Client, githubAPI: "https://api.github.com"}
-	if p.client == nil {
-		p.client = newClient()
+	domains := make([]string, len(c.Domains))
+	for i, one := range c.Domains {
+		domains[i] = strings.ToLower(one)
 	}
+	c.Domains = domains
+	p := &Provider{config: c, client: newClient(c.Client), githubAPI: "https://api.github.com"}
 	if c.Type == GitHub && c.Issuer != d.issuer {
 		p.githubAPI = c.Issuer + "/api/v3" // GitHub Enterprise Server
 	}
@@ -167,6 +177,8 @@ func (c *Config) check() error {
 		return errors.New("client_secret is missing")
 	case len(c.Tenants) > 0 && c.Type != Microsoft:
 		return errors.New("tenants belong to microsoft")
+	case len(c.Domains) > 0 && c.Type == Microsoft:
+		return errors.New("domains are nothing for microsoft, which verifies no address; use tenants")
 	case len(c.ACRValues) > 0 && c.Type == GitHub:
 		return errors.New("github tells no acr")
 	case c.Leeway < 0 || c.Leeway > 10*time.Minute:
@@ -189,7 +201,10 @@ func checkURL(text string) error {
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("%q is no address", text)
 	}
-	loopback := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "::1"
+	loopback := u.Hostname() == "localhost"
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		loopback = ip.IsLoopback()
+	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback) {
 		return fmt.Errorf("%q must begin with https://", text)
 	}
@@ -207,9 +222,23 @@ func (p *Provider) Type() string { return p.config.Type }
 
 // refused says which check failed, for logs.
 func refused(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrRefused, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %s", ErrRefused, printable(fmt.Sprintf(format, args...)))
 }
 
+// unavailable says what does not work, for logs.
 func unavailable(what string, err error) error {
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, what, err)
+	return fmt.Errorf("%w: %s: %s", ErrUnavailable, what, printable(err.Error()))
+}
+
+const maxDetail = 200 // bytes of a text for logs
+
+// printable makes a text fit for a log: libraries repeat in theirs what a provider answered.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxDetail)]
 }

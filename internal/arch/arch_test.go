@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"factors/webauthn":         {"factors"},
 	"factors/magiclink":        {"factors"},
 	"factors/oauth":            {"factors"},
+	"factors/oauth/oidctest":   {},
 	"factors/wallet":           {"factors"},
 	"internal/store":           {},
 	"internal/store/boltstore": {"internal/store"},
