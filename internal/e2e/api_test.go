@@ -101,8 +101,8 @@ func TestDemoByAPI(t *testing.T) {
 	if a := c.api(401, http.MethodPost, "totps/authenticate", map[string]string{"code": totpCode(t, secret, now)}); a.json["error_type"] != "totp_code_already_authenticated" {
 		t.Fatalf("replay: %s", a.body)
 	}
-	if a := c.get("/admin/"); a.status != 200 {
-		t.Fatalf("admin: %d %s", a.status, a.body)
+	if a := c.get("/admin/"); a.status != 401 || a.json["error_type"] != "step_up_required" {
+		t.Fatalf("an authenticator app opened what wants a passkey: %d %s", a.status, a.body)
 	}
 	c.api(200, http.MethodPost, "recovery_codes/authenticate", map[string]string{"code": codes[3].(string)})
 	c.api(401, http.MethodPost, "recovery_codes/authenticate", map[string]string{"code": codes[3].(string)})

@@ -34,7 +34,7 @@ func backTo(id string) string {
 
 func (p *Portal) showAddPasskey(c *call) error {
 	if err := p.engine.MayChange(c.ctx(), c.visitor); err != nil {
-		return p.accountAgain(c, err)
+		return err
 	}
 	id := c.r.URL.Query().Get("flow")
 	m := ui.AddPasskey{Common: p.common(c, id), Identity: p.identity(c), Type: "platform", Cancel: backTo(id)}
@@ -210,7 +210,7 @@ func (p *Portal) chain(asked string) string {
 
 func (p *Portal) showAddWallet(c *call) error {
 	if err := p.engine.MayChange(c.ctx(), c.visitor); err != nil {
-		return p.accountAgain(c, err)
+		return err
 	}
 	id := c.r.URL.Query().Get("flow")
 	return p.show(c, http.StatusOK, "portal", ui.AddWallet{

@@ -142,14 +142,14 @@ func (p *Portal) failedPage(c *call, err error) {
 	e := p.known(err)
 	switch {
 	case e.Required != nil && c.visitor.Session != nil:
-		id, err := p.engine.StepUp(c.visitor.Session, c.visit.Host, ui.PathAccount, e.Required)
+		id, err := p.engine.StepUp(c.visitor.Session, c.visit.Host, c.comeBack(), e.Required)
 		if err == nil {
 			_ = c.redirect(ui.PathChallenge + "?flow=" + id)
 			return
 		}
 		e = p.known(err)
 	case errors.Is(e, flow.ErrNoSession):
-		id, err := p.engine.Begin(flow.Pending{Host: c.visit.Host, Return: ui.PathAccount})
+		id, err := p.engine.Begin(flow.Pending{Host: c.visit.Host, Return: c.comeBack()})
 		if err == nil {
 			_ = c.redirect(ui.PathSignIn + "?flow=" + id)
 			return
@@ -157,6 +157,15 @@ func (p *Portal) failedPage(c *call, err error) {
 		e = p.known(err)
 	}
 	p.errorPage(c, e)
+}
+
+// comeBack is where a page that asks for a proof first leads afterwards: to itself, or, for a
+// form, which is not sent twice, to the account.
+func (c *call) comeBack() string {
+	if c.r.Method == http.MethodGet {
+		return c.r.URL.RequestURI()
+	}
+	return ui.PathAccount
 }
 
 func (p *Portal) errorPage(c *call, err error) {

@@ -23,7 +23,9 @@ function setUp(box) {
 	async function authenticate(conditional) {
 		const stop = new AbortController();
 		if (conditional) autofill = stop;
-		const {publicKey} = await call('webauthn/authenticate/start', {flow}, stop.signal);
+		// A key that keeps no account needs to be told whose it is.
+		const email = conditional ? '' : document.querySelector('input[name=email]')?.value.trim();
+		const {publicKey} = await call('webauthn/authenticate/start', {flow, email: email || undefined}, stop.signal);
 		const credential = await get(publicKey, {conditional, signal: stop.signal});
 		await call('webauthn/authenticate', {flow, credential}, stop.signal);
 		done.requestSubmit();
