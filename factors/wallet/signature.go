@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"filippo.io/edwards25519"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 	"github.com/mr-tron/base58"
@@ -119,8 +120,18 @@ func verifySolana(a Address, message, signature string) error {
 	if err != nil || len(sig) != ed25519.SignatureSize || base58.Encode(sig) != signature {
 		return factors.ErrMalformed
 	}
+	if smallOrder([]byte(a.bytes)) {
+		return factors.ErrIncorrect
+	}
 	if !ed25519.Verify(ed25519.PublicKey(a.bytes), []byte(message), sig) {
 		return factors.ErrIncorrect
 	}
 	return nil
+}
+
+// smallOrder tells whether a key is no point of the curve or one of its eight of small order
+// (RFC 8032, section 5.1), for which anybody can make signatures without a private key.
+func smallOrder(key []byte) bool {
+	point, err := new(edwards25519.Point).SetBytes(key)
+	return err != nil || new(edwards25519.Point).MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1
 }
