@@ -249,6 +249,7 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 //		hosts <name>...
 //		allow_target <item>...
 //		require <name>... [within <duration>]
+//		allow
 //		deny
 //	}
 //
@@ -258,7 +259,8 @@ func (s *SessionConfig) unmarshal(d *caddyfile.Dispenser) error {
 //
 // The path before an inline rule is read as a path of the policy file, which knows more
 // spellings of a path than Caddy's matcher. With any other matcher, the pages of the gateway
-// stay reachable beside what the matcher lets in.
+// stay reachable beside what the matcher lets in. A rule that allows gets a matcher too, by
+// which Caddy puts it in front of the gate of the whole site.
 func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next()
 	path := ""
@@ -281,10 +283,13 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	}
 	if handler.Rule != nil && strings.HasPrefix(path, "/") {
 		handler.Rule.Path = path
-		if _, err := handler.Rule.policy(); err != nil {
+		if err := handler.Rule.check(); err != nil {
 			return nil, at.Err(err.Error())
 		}
 		matcher = nil
+		if handler.Rule.Allow {
+			matcher = caddy.ModuleMap{"path": h.JSON(handler.Rule.matcher())}
+		}
 	}
 	routes := h.NewRoute(matcher, handler)
 	if len(matcher) > 0 {
@@ -311,7 +316,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			into = &h.Hosts
 		case "allow_target":
 			into = &h.AllowTarget
-		case "require", "deny":
+		case "require", "allow", "deny":
 			if h.Rule != nil {
 				return d.Err("a gate has one inline rule; write a policy file for more")
 			}
@@ -324,7 +329,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			continue
 		default:
-			return d.Errf("unrecognized option %q; expected hosts, allow_target, require or deny", d.Val())
+			return d.Errf("unrecognized option %q; expected hosts, allow_target, require, allow or deny", d.Val())
 		}
 		if *into != nil {
 			return d.Errf("%s is given twice", d.Val())

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/stepgate/stepgate/internal/gate"
 )
 
 // Endpoint is a place in a configuration where a request is answered with something that may
@@ -57,6 +60,14 @@ type (
 		Responses []jsonResponse  `json:"handle_response"`
 		Rule      json.RawMessage `json:"rule"`
 		Dynamic   map[string]any  `json:"dynamic_upstreams"`
+		Rewrite   struct {
+			Method string `json:"method"`
+			URI    string `json:"uri"`
+		} `json:"rewrite"`
+		Request struct {
+			Set map[string]any `json:"set"`
+			Add map[string]any `json:"add"`
+		} `json:"request"`
 	}
 	jsonUpstream struct {
 		Dial string `json:"dial"`
@@ -127,9 +138,10 @@ func (c *Coverage) warn(format string, args ...any) {
 type place struct {
 	match []string
 	gated bool
-	// partly is set behind a gate that only some of the requests pass.
-	partly bool
-	depth  int
+	// partly is set behind a gate that only some of the requests pass, allowed behind one that
+	// lets all of them pass.
+	partly, allowed bool
+	depth           int
 }
 
 type walker struct {
@@ -146,7 +158,9 @@ func (w *walker) routes(list []jsonRoute, at place) (place, error) {
 	if at.depth > maxNesting {
 		return at, fmt.Errorf("server %s: routes are nested too deeply", w.server)
 	}
+	first := len(w.coverage.Endpoints)
 	for _, route := range list {
+		here := len(w.coverage.Endpoints)
 		inside := at
 		inside.depth++
 		inside.match = append(slices.Clone(at.match), describe(route.Match)...)
@@ -155,6 +169,9 @@ func (w *walker) routes(list []jsonRoute, at place) (place, error) {
 			return at, err
 		}
 		passed := inside.gated && !at.gated
+		if passed && route.Group == "" {
+			w.behind(w.coverage.Endpoints[first:here])
+		}
 		if passed && len(route.Match) == 0 && route.Group == "" {
 			at.gated = true
 		} else if passed && !route.Term && !onlyHosts(route.Match) {
@@ -164,8 +181,27 @@ func (w *walker) routes(list []jsonRoute, at place) (place, error) {
 	return at, nil
 }
 
+// behind says of endpoints without a gate that the one which was meant for them comes too late.
+func (w *walker) behind(early []Endpoint) {
+	for i := range early {
+		if early[i].Why == whyNone {
+			early[i].Why = whyBehind
+		}
+	}
+}
+
+// The reasons for which an endpoint has no gate.
+const (
+	whyNone   = "no gate in front of it"
+	whyBehind = "the gate stands behind it; leave “stepgate” out of the “order” option, or write it first in the route block"
+	whyPartly = "a gate stands under a matcher or is for one path; other requests go past it"
+	whyErrors = "routes for errors run without the gate"
+	whyAllows = "the gate in front of it allows everything"
+)
+
 // handlers walks the handlers of one route.
 func (w *walker) handlers(list []json.RawMessage, at place) (place, error) {
+	first := len(w.coverage.Endpoints)
 	for _, raw := range list {
 		var h jsonHandler
 		if err := json.Unmarshal(raw, &h); err != nil {
@@ -173,26 +209,40 @@ func (w *walker) handlers(list []json.RawMessage, at place) (place, error) {
 		}
 		switch h.Handler {
 		case "stepgate":
-			at.gated = at.gated || !inlineOnly(h.Rule)
-			at.partly = at.partly || inlineOnly(h.Rule)
+			rule := inlineOf(h.Rule)
+			switch {
+			case rule.Path != "":
+				at.partly = true
+			case rule.Allow:
+				at.allowed = true
+			case !at.gated:
+				at.gated = true
+				w.behind(w.coverage.Endpoints[first:])
+			}
 		case "subroute":
 			behind, err := w.routes(h.Routes, at)
 			if err != nil {
 				return at, err
 			}
-			at.gated, at.partly = behind.gated, behind.partly
+			at.gated, at.partly, at.allowed = behind.gated, behind.partly, behind.allowed
 		case "invoke":
 			behind, err := w.routes([]jsonRoute{w.named[h.Name]}, at)
 			if err != nil {
 				return at, err
 			}
-			at.gated, at.partly = behind.gated, behind.partly
+			at.gated, at.partly, at.allowed = behind.gated, behind.partly, behind.allowed
 		case "cache":
 			if !at.gated {
 				w.coverage.warn("server %s: %s: “cache” runs in front of the gate and serves kept copies of protected pages to everybody", w.server, strings.Join(at.match, " "))
 			}
+		case "headers":
+			if names := h.identifies(); len(names) > 0 && !at.gated {
+				w.coverage.warn("server %s: %s: %s is set on requests in front of the gate, which takes it out again; set it behind the gate, with “request_header”", w.server, strings.Join(at.match, " "), strings.Join(names, ", "))
+			}
 		case "reverse_proxy", "file_server", "static_response", "metrics":
-			w.endpoint(&h, at)
+			if !h.asksFirst() {
+				w.endpoint(&h, at)
+			}
 			for _, response := range h.Responses {
 				if _, err := w.routes(response.Routes, at); err != nil {
 					return at, err
@@ -203,10 +253,33 @@ func (w *walker) handlers(list []json.RawMessage, at place) (place, error) {
 	return at, nil
 }
 
-// inlineOnly tells whether a gate's rule is for one path, so that others pass it unasked.
-func inlineOnly(rule json.RawMessage) bool {
+// inlineOf is a gate's rule; the zero rule when it has none.
+func inlineOf(raw json.RawMessage) InlineRule {
 	var r InlineRule
-	return rule != nil && json.Unmarshal(rule, &r) == nil && r.Path != ""
+	if raw == nil || json.Unmarshal(raw, &r) != nil {
+		return InlineRule{}
+	}
+	return r
+}
+
+// asksFirst tells whether a reverse_proxy only asks another server whether a request may go on,
+// as “forward_auth” does.
+func (h *jsonHandler) asksFirst() bool {
+	return h.Rewrite.Method == http.MethodGet && h.Rewrite.URI != "" && len(h.Responses) > 0
+}
+
+// identifies lists the identity headers that a handler sets on requests.
+func (h *jsonHandler) identifies() []string {
+	var out []string
+	for _, set := range []map[string]any{h.Request.Set, h.Request.Add} {
+		for name := range set {
+			if gate.Rebuilt(name) {
+				out = append(out, http.CanonicalHeaderKey(name))
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (w *walker) endpoint(h *jsonHandler, at place) {
@@ -235,11 +308,13 @@ func (w *walker) endpoint(h *jsonHandler, at place) {
 	switch {
 	case e.Gated:
 	case at.partly:
-		e.Why = "a gate stands under a matcher or is for one path; other requests go past it"
+		e.Why = whyPartly
+	case at.allowed:
+		e.Why = whyAllows
 	case len(at.match) > 0 && at.match[0] == "errors":
-		e.Why = "routes for errors run without the gate"
+		e.Why = whyErrors
 	default:
-		e.Why = "no gate in front of it"
+		e.Why = whyNone
 	}
 	w.coverage.Endpoints = append(w.coverage.Endpoints, e)
 }

@@ -32,7 +32,9 @@ func TestCheck(t *testing.T) {
 		{"a fixed text", "respond /secret \"the text\"", []string{"NO a.test /secret static_response a fixed text: no gate"}},
 		{"nothing given away", "redir /old /new\nrespond /gone 410", nil},
 		{"in a route block, too late", "route {\nreverse_proxy /early app:80\nstepgate\nreverse_proxy app:80\n}",
-			[]string{"NO a.test /early reverse_proxy app:80: no gate", "yes a.test reverse_proxy app:80"}},
+			[]string{"NO a.test /early reverse_proxy app:80: the gate stands behind it", "yes a.test reverse_proxy app:80"}},
+		{"a rule that allows everything", "stepgate {\nallow\n}\nreverse_proxy app:80", []string{"NO a.test reverse_proxy app:80: the gate in front of it allows everything"}},
+		{"another server is asked first", "forward_auth auth:80 {\nuri /verify\n}\nstepgate\nreverse_proxy app:80", []string{"yes a.test reverse_proxy app:80"}},
 		{"a named route", "stepgate\ninvoke shared", []string{"yes a.test reverse_proxy shared:80"}},
 		{"a named route without", "invoke shared", []string{"NO a.test reverse_proxy shared:80: no gate"}},
 		{"a gate in a named route", "invoke gated\nreverse_proxy app:80", []string{"yes a.test reverse_proxy app:80"}},
@@ -78,8 +80,9 @@ func TestCheckWarns(t *testing.T) {
 		`{}`:                                 "localhost:2019",
 		`{"admin":{"listen":":2019"}}`:       "on :2019",
 		`{"admin":{"remote":{"listen":""}}}`: "remote administration",
-		`{"apps":{"http":{"servers":{"s":{"trusted_proxies":{"source":"static"}}}}}}`:                              "trusted_proxies_strict",
-		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"cache"},{"handler":"stepgate"}]}]}}}}}`: "“cache” runs in front of the gate",
+		`{"apps":{"http":{"servers":{"s":{"trusted_proxies":{"source":"static"}}}}}}`:                                                                        "trusted_proxies_strict",
+		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"cache"},{"handler":"stepgate"}]}]}}}}}`:                                           "“cache” runs in front of the gate",
+		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"headers","request":{"set":{"remote_user":["x"]}}},{"handler":"stepgate"}]}]}}}}}`: "Remote_user is set on requests in front of the gate",
 	} {
 		found, err := Check([]byte(config))
 		if err != nil || !strings.Contains(strings.Join(found.Warnings, "\n"), want) {

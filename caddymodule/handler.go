@@ -13,7 +13,6 @@ import (
 
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/problem"
-	"github.com/stepgate/stepgate/policy"
 )
 
 func init() {
@@ -47,7 +46,7 @@ type Handler struct {
 	// Default: that of the stepgate app.
 	Policy string `json:"policy,omitempty"`
 
-	// Rule is a policy of one rule, instead of a file.
+	// Rule is a policy of one rule, instead of a file. Write several gates for several rules.
 	// Default: none.
 	Rule *InlineRule `json:"rule,omitempty"`
 
@@ -106,11 +105,11 @@ func (h *Handler) provisionPolicy() error {
 		if h.Policy != "" {
 			return errors.New("a gate has a policy file or an inline rule, not both")
 		}
-		p, err := h.Rule.policy()
+		current, err := h.app.policies.inline(h.Rule, h.app.Policy)
 		if err != nil {
-			return fmt.Errorf("rule: %w", err)
+			return err
 		}
-		h.site.Policy = func() *policy.Policy { return p }
+		h.site.Policy = current
 		return nil
 	}
 	path := h.Policy
@@ -149,10 +148,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("the store cannot be used", zap.Error(err))
 		return unavailable(w, err)
 	}
+	asked := targetOf(r)
 	a := gate.Arrival{ClientIP: clientIP(r), Judged: func(v gate.Verdict) {
 		p.verdict = v
+		if h.Rule != nil && h.Rule.Allow && v.Rule == h.Rule.name() {
+			p.allowed, p.allowedFor = v.Decision, asked
+		}
 		h.judged(r, v)
 	}}
+	if h.Rule == nil {
+		a.Allowed = p.allowedBefore(asked)
+	}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		a.OriginalURI = original.RequestURI
 	}

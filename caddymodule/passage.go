@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/policy"
 )
 
 // passage is one request on its way through the gates of its route. It answers placeholders
@@ -22,6 +23,28 @@ type passage struct {
 	cookie []string
 	// loosened is what the gates in front let pass in a target: it need not be said twice.
 	loosened []gate.Item
+	// allowed is the latest decision of a gate with a rule that allows, allowedFor the target
+	// that it was about.
+	allowed    policy.Decision
+	allowedFor asked
+}
+
+// asked is what a rule judged: a rewrite between two gates makes it another.
+type asked struct{ method, host, path, query string }
+
+func targetOf(r *http.Request) asked {
+	if r.URL.RawPath != "" { // it may have more than one reading
+		return asked{}
+	}
+	return asked{r.Method, r.Host, r.URL.Path, r.URL.RawQuery}
+}
+
+// allowedBefore is the decision by which a gate in front allowed what is asked for now.
+func (p *passage) allowedBefore(now asked) policy.Decision {
+	if now == (asked{}) || now != p.allowedFor {
+		return policy.Decision{}
+	}
+	return p.allowed
 }
 
 // passageVar is the variable of a request that holds its passage.

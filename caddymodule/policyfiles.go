@@ -35,6 +35,34 @@ type policyFile struct {
 	current atomic.Pointer[policy.Policy]
 	// refusal is why the newest content is not in force; nil when it is.
 	refusal atomic.Pointer[policyRefusal]
+	// inline are the rules of the configuration that name requirements of the file.
+	inline []*inlinePolicy
+}
+
+// inlinePolicy is a rule of the configuration, compiled.
+type inlinePolicy struct {
+	rule    *InlineRule
+	current atomic.Pointer[policy.Policy]
+}
+
+// inline compiles a rule with the requirements of the file at path, or with none when path is
+// empty, and returns what is in force: the file's later changes apply to the rule too.
+func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Policy, error) {
+	i := &inlinePolicy{rule: rule}
+	var base *policy.Policy
+	if path != "" {
+		f, err := p.get(path)
+		if err != nil {
+			return nil, err
+		}
+		f.inline, base = append(f.inline, i), f.current.Load()
+	}
+	compiled, err := rule.policy(base)
+	if err != nil {
+		return nil, fmt.Errorf("rule %q: %w", rule.name(), err)
+	}
+	i.current.Store(compiled)
+	return i.current.Load, nil
 }
 
 // policyRefusal is a policy file whose newest content was refused.
@@ -98,7 +126,16 @@ func (f *policyFile) load() (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	inline := make([]*policy.Policy, len(f.inline))
+	for i := range f.inline {
+		if inline[i], err = f.inline[i].rule.policy(loaded); err != nil {
+			return false, fmt.Errorf("%s does not fit the configuration's rule %q: %w", f.path, f.inline[i].rule.name(), err)
+		}
+	}
 	f.current.Store(loaded)
+	for i := range inline {
+		f.inline[i].current.Store(inline[i])
+	}
 	return true, nil
 }
 

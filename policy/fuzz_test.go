@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"errors"
 	"testing"
-	"time"
 )
 
 func FuzzLoad(f *testing.F) {
@@ -19,16 +19,16 @@ func FuzzLoad(f *testing.F) {
 	r := ask(f, "GET https://a.test/admin/x?k=v")
 	s := who(f, "u g with password,totp@1m")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		start := time.Now()
 		p, err := Load("p", data)
 		if (err == nil) != (p != nil) {
 			t.Fatal("neither a policy nor a mistake, or both")
 		}
-		if took := time.Since(start); took > time.Second {
-			t.Fatalf("took %s", took)
-		}
 		if err != nil {
-			for _, m := range err.(*LoadError).Problems {
+			var bad *LoadError
+			if !errors.As(err, &bad) {
+				t.Fatal(err)
+			}
+			for _, m := range bad.Problems {
 				if m.Line < 1 || m.Column < 1 || m.Message == "" {
 					t.Fatalf("%+v", m)
 				}
@@ -60,11 +60,7 @@ func FuzzParseRequirement(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		start := time.Now()
 		r, err := ParseRequirement(text)
-		if took := time.Since(start); took > time.Second {
-			t.Fatalf("took %s", took)
-		}
 		if err != nil {
 			if r.Met(all, noon) {
 				t.Fatal("met, and not understood")

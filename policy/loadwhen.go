@@ -60,7 +60,7 @@ func compile(text string) (*condition, []issue) {
 		return nil, []issue{{message: "the expression could take too long on a large request; let it go through fewer lists or texts"}}
 	}
 	c := &condition{text: text, identity: reads(checked, identityNames...)}
-	var options cel.EvalOption = cel.OptOptimize
+	options := cel.OptOptimize
 	var limit []cel.ProgramOption
 	if c.identity {
 		options |= cel.OptPartialEval

@@ -37,7 +37,7 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 	}
 	id := g.requestID()
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Session: q.session, RequestID: id})
+		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Decision: *d, Session: q.session, RequestID: id})
 	}
 	switch d.Outcome() {
 	case policy.SignIn:

@@ -79,6 +79,9 @@ type Arrival struct {
 	ClientIP netip.Addr
 	// OriginalURI is the target as it was received, when a rewrite came before the gate.
 	OriginalURI string
+	// Allowed is the decision by which a rule in front of this gate allowed this very request:
+	// only the floors of the policy are held against it. The zero Decision stands for none.
+	Allowed policy.Decision
 	// Judged is called once, after the decision and before anything is forwarded or answered.
 	Judged func(Verdict)
 }
@@ -89,6 +92,8 @@ type Verdict struct {
 	Outcome string
 	Rule    string
 	Reason  string
+	// Decision is what the policy decided; the zero Decision when it was not asked.
+	Decision policy.Decision
 	// Session is nil for an anonymous visitor.
 	Session   *session.Session
 	RequestID string
@@ -208,6 +213,24 @@ func (g *Gate) lookup(q *request) {
 	}
 }
 
+// Visitor finds the session of a request by its Cookie header, and changes neither: nil when
+// nobody is signed in. The error means that it cannot be told.
+func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, error) {
+	h, ok := parseHost(r.Host)
+	if !ok || len(cookies) == 0 {
+		return nil, nil
+	}
+	value, _, _, _ := readCookies(cookies, r.TLS == nil && h.loopback())
+	if value == "" {
+		return nil, nil
+	}
+	s, err := e.Sessions.Lookup(r.Context(), value)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	return s, err
+}
+
 // decide judges the request as it was received and, after a rewrite or with an encoded slash,
 // in its other readings too. The first reading that does not pass decides.
 func (g *Gate) decide(q *request) policy.Decision {
@@ -223,7 +246,7 @@ func (g *Gate) decide(q *request) policy.Decision {
 	if q.session != nil {
 		subject = q.session.Subject()
 	}
-	d := p.Decide(&r, subject, q.now)
+	d := q.judge(p, &r, subject)
 	for _, reading := range []struct{ path, query string }{
 		{q.original.flat, q.original.query}, {q.target.path, q.target.query}, {q.target.flat, q.target.query},
 	} {
@@ -232,10 +255,18 @@ func (g *Gate) decide(q *request) policy.Decision {
 		}
 		if reading.path != r.Path || reading.query != r.RawQuery {
 			r.Path, r.RawQuery = reading.path, reading.query
-			d = p.Decide(&r, subject, q.now)
+			d = q.judge(p, &r, subject)
 		}
 	}
 	return d
+}
+
+// judge asks the policy about one reading of the request.
+func (q *request) judge(p *policy.Policy, r *policy.Request, s *policy.Subject) policy.Decision {
+	if q.arrival.Allowed.Outcome() == policy.Allow {
+		return p.Uphold(q.arrival.Allowed, r, s, q.now)
+	}
+	return p.Decide(r, s, q.now)
 }
 
 // identify sets what the upstream learns about the visitor.
@@ -300,6 +331,6 @@ func (g *Gate) portal(q *request) {
 
 func (q *request) judged(d *policy.Decision) {
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Session: q.session})
+		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Decision: *d, Session: q.session})
 	}
 }

@@ -65,6 +65,10 @@ func websocket(r *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(r.Header["Connection"], "upgrade")
 }
 
+// Rebuilt tells whether a gate takes a header of that name out of requests, because only the
+// gateway may set it.
+func Rebuilt(name string) bool { return forged(name) }
+
 // forged tells whether a header name, folded, is one that only the gateway may set. Servers
 // that hand headers on as variables (CGI, WSGI, PHP) fold them in the same way.
 func forged(name string) bool {
@@ -89,25 +93,34 @@ func forged(name string) bool {
 	})
 }
 
-// cookies takes our two cookies out of a request. It returns the value of each, or "" where
-// there is none, more than one, or any variant of the spelling of either. All other cookies
-// stay as they were sent, byte for byte and in order.
+// cookies takes our two cookies out of a request and returns what readCookies finds in them.
+// All other cookies stay as they were sent, byte for byte and in order.
 func cookies(h http.Header, plain bool) (session, browser string) {
 	lines, ok := h["Cookie"]
 	if !ok {
 		return "", ""
 	}
+	session, browser, mine, others := readCookies(lines, plain)
+	if mine > 0 {
+		keepOthers(h, lines, others)
+	}
+	return session, browser
+}
+
+// readCookies returns the value of each of our two cookies, or "" where there is none, more
+// than one, or any variant of the spelling of either; and how many are ours and others'.
+func readCookies(lines []string, plain bool) (session, browser string, mine, others int) {
 	sessionName, browserName := visit.CookieNames(plain)
-	var sessions, browsers, variants, others int
+	var sessions, browsers, variants int
 	for _, line := range lines {
 		if !mentions(line) {
 			others++
 			continue
 		}
 		for part := range strings.SplitSeq(line, ";") {
-			key, text, mine := ours(part)
+			key, text, our := ours(part)
 			switch {
-			case !mine:
+			case !our:
 				others++
 			case key == sessionName:
 				session = text
@@ -120,17 +133,13 @@ func cookies(h http.Header, plain bool) (session, browser string) {
 			}
 		}
 	}
-	if sessions+browsers+variants == 0 {
-		return "", ""
-	}
-	keepOthers(h, lines, others)
 	if sessions != 1 || variants > 0 {
 		session = ""
 	}
 	if browsers != 1 || variants > 0 {
 		browser = ""
 	}
-	return session, browser
+	return session, browser, sessions + browsers + variants, others
 }
 
 // keepOthers leaves the cookies that are not ours in a request.
