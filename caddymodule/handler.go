@@ -34,13 +34,16 @@ func init() {
 // `{http.stepgate.session.id}` | the session's id
 // `{http.stepgate.outcome}` | allow, sign_in, step_up, deny, refused or portal
 // `{http.stepgate.rule}` | the rule that decided
+// `{http.stepgate.floor}` | the floor of the policy that is missing something
 // `{http.stepgate.reason}` | why, as a stable word
 // `{http.stepgate.request_id}` | the reference that the answer carries, when the gateway answered itself
 //
 // `{http.auth.user.id}` keeps the value that an authenticator in front of the gate gave it.
 //
-// It counts `stepgate_decisions_total{outcome}` and emits the event `stepgate_denied` with
-// `rule`, `reason` and `request_id`. The access log gets the field `stepgate`.
+// It counts `stepgate_decisions_total{outcome}` and, for rules with `report_only`,
+// `stepgate_reported_total{outcome}`, which it also logs as “reported”. It emits the event
+// `stepgate_denied` with `rule`, `reason` and `request_id`. The access log gets the field
+// `stepgate`.
 type Handler struct {
 	// Policy is the policy file of this gate.
 	// Default: that of the stepgate app.
@@ -200,21 +203,31 @@ func unavailable(w http.ResponseWriter, cause error) error {
 
 // judged counts a decision, and logs refusals with the id that their answer carries.
 func (h *Handler) judged(r *http.Request, v gate.Verdict) {
-	decisions.count(v)
+	decisions.count(v.Outcome)
+	for _, seen := range v.Reports {
+		reported.count(seen.Outcome.String())
+		h.logger.Info("reported", append(about(r, v),
+			zap.String("rule", seen.Rule), zap.Bool("floor", seen.Floor), zap.String("would", seen.Outcome.String()), zap.Any("missing", seen.Missing))...)
+	}
 	if v.Outcome == "deny" {
 		h.app.emit("stepgate_denied", map[string]any{"rule": v.Rule, "reason": v.Reason, "request_id": v.RequestID})
 	}
 	if v.RequestID == "" || v.Outcome == "portal" {
 		return
 	}
+	h.logger.Info("not forwarded", append(about(r, v), zap.String("rule", v.Rule), zap.String("floor", v.Floor), zap.String("reason", v.Reason))...)
+}
+
+// about are the fields by which a line of the log can be traced to its request.
+func about(r *http.Request, v gate.Verdict) []zap.Field {
 	fields := []zap.Field{
-		zap.String("request_id", v.RequestID), zap.String("outcome", v.Outcome), zap.String("rule", v.Rule),
-		zap.String("reason", v.Reason), zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
+		zap.String("request_id", v.RequestID), zap.String("outcome", v.Outcome),
+		zap.String("method", r.Method), zap.String("host", r.Host), zap.String("path", r.URL.Path),
 	}
 	if v.Session != nil {
 		fields = append(fields, zap.String("user_id", v.Session.UserID))
 	}
-	h.logger.Info("not forwarded", fields...)
+	return fields
 }
 
 // Interface guards.

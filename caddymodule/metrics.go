@@ -7,14 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/stepgate/stepgate/internal/audit"
-	"github.com/stepgate/stepgate/internal/gate"
 )
 
 // Every configuration has a registry of its own, and the counts must outlive a reload: the
 // collectors are made once for the process and registered anew each time. Labels come from
 // closed sets; none holds a user, a path or an address.
 var (
-	decisions = newOutcomes()
+	decisions = newOutcomes("decisions_total", "Requests that gates have judged, by outcome.")
+	reported  = newOutcomes("reported_total", "Requests that rules with report_only matched, by the outcome that they would have had.")
 	events    = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "stepgate", Name: "events_total", Help: "What happened to accounts and sessions, by kind.",
 	}, []string{"kind"})
@@ -27,10 +27,10 @@ type outcomes struct {
 	other prometheus.Counter
 }
 
-func newOutcomes() *outcomes {
+func newOutcomes(name, help string) *outcomes {
 	o := &outcomes{
 		vec: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "stepgate", Name: "decisions_total", Help: "Requests that gates have judged, by outcome.",
+			Namespace: "stepgate", Name: name, Help: help,
 		}, []string{"outcome"}),
 		known: make(map[string]prometheus.Counter),
 	}
@@ -41,8 +41,8 @@ func newOutcomes() *outcomes {
 	return o
 }
 
-func (o *outcomes) count(v gate.Verdict) {
-	if c := o.known[v.Outcome]; c != nil {
+func (o *outcomes) count(outcome string) {
+	if c := o.known[outcome]; c != nil {
 		c.Inc()
 		return
 	}
@@ -51,7 +51,7 @@ func (o *outcomes) count(v gate.Verdict) {
 
 // registerMetrics shows the collectors in the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{decisions.vec, events} {
+	for _, c := range []prometheus.Collector{decisions.vec, reported.vec, events} {
 		var again prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &again) {
 			return fmt.Errorf("metrics: %w", err)

@@ -81,6 +81,8 @@ func (p *passage) placeholder(key string) (any, bool) {
 		return p.verdict.Outcome, true
 	case "rule":
 		return p.verdict.Rule, true
+	case "floor":
+		return p.verdict.Floor, true
 	case "reason":
 		return p.verdict.Reason, true
 	case "request_id":
@@ -121,6 +123,9 @@ func (p *passage) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("outcome", p.verdict.Outcome)
 	enc.AddString("rule", p.verdict.Rule)
 	enc.AddString("reason", p.verdict.Reason)
+	if p.verdict.Floor != "" {
+		enc.AddString("floor", p.verdict.Floor)
+	}
 	if p.verdict.RequestID != "" {
 		enc.AddString("request_id", p.verdict.RequestID)
 	}

@@ -72,8 +72,9 @@ type Proof struct {
 	// UserID and CredentialID say whose credential was proven, and which.
 	UserID, CredentialID string
 	AuthenticatedAt      time.Time
-	// ForRule names the one rule that the proof was made for; empty for an ordinary proof.
-	ForRule string
+	// ForRules names the rules that the proof was made for and serves once each, beside being
+	// an ordinary proof; usually empty.
+	ForRules []string
 
 	EmailAddress string
 	PhoneNumber  string

@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // asked are the requirements that stand for one request: of the rule, and of the floors that
 // matched. The first few take no memory of their own.
 type asked struct {
@@ -40,4 +42,9 @@ func (a *asked) together() *Requirement {
 		return a.few[0]
 	}
 	return allOf(append(append([]*Requirement{}, a.few[:a.n]...), a.more...)...)
+}
+
+// once tells whether any of them asks for a proof of its own.
+func (a *asked) once() bool {
+	return slices.ContainsFunc(a.few[:a.n], (*Requirement).hasOnce) || slices.ContainsFunc(a.more, (*Requirement).hasOnce)
 }

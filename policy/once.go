@@ -39,14 +39,38 @@ func (r *Requirement) onceRules(out []string) []string {
 	return out
 }
 
+// OnceFor lists the rules that a proof of f serves alone: those of each “once” in the
+// requirement that takes a factor like it. Whoever makes the proof for this requirement records
+// it for them, beside counting it as the ordinary proof that it is.
+func (r *Requirement) OnceFor(f Factor) []string {
+	if r == nil {
+		return nil
+	}
+	return r.onceFor(&f, "", nil)
+}
+
+func (r *Requirement) onceFor(f *Factor, rule string, out []string) []string {
+	if r.once {
+		rule = r.rule
+	}
+	takes := r.kind == kindCount || r.kind == kindSignedIn || r.kind == kindFactor && r.factor.accepts(f)
+	if takes && rule != "" && !slices.Contains(out, rule) {
+		out = append(out, rule)
+	}
+	for _, c := range r.children {
+		out = c.onceFor(f, rule, out)
+	}
+	return out
+}
+
 // Spends lists the proofs that the request uses up; nil when it is not allowed or would be
 // allowed without them. The gate removes all of them from the session, or finds that another
 // request was faster and decides anew, before it forwards anything.
 func (d *Decision) Spends() []Factor {
-	r := d.Requirement()
-	if d.outcome != Allow || !r.hasOnce() || d.subject == nil {
+	if d.outcome != Allow || d.subject == nil || !d.asked.once() {
 		return nil
 	}
+	r := d.Requirement()
 	rules := r.onceRules(nil)
 	var spent, kept []Factor
 	for _, f := range d.subject.Factors {

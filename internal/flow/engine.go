@@ -180,6 +180,8 @@ type Visitor struct {
 	// Browser is the random id that the browser keeps, which tells it from others; empty for
 	// one that keeps none.
 	Browser string
+	// Flow is the id of the flow in which the visitor proves something; empty outside one.
+	Flow string
 	// Origin is the configured origin of the site, such as "https://wiki.example.com"; empty
 	// when the configuration does not name the host that was asked for.
 	Origin string

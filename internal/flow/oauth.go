@@ -12,7 +12,6 @@ import (
 	"github.com/stepgate/stepgate/factors/oauth"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/store"
-	"github.com/stepgate/stepgate/policy"
 )
 
 // oauthAttempt is a sign-in under way at an identity provider. Its key stands for its state.
@@ -80,18 +79,11 @@ func (e *Engine) StartOAuth(ctx context.Context, v Visitor, provider, flow strin
 // maxAgeOf is how old the provider's own proof may be for a flow: as old as the flow asks an
 // identity to be; 0 when it does not matter.
 func (e *Engine) maxAgeOf(v Visitor, flow string) time.Duration {
-	if v.Session == nil || flow == "" {
+	if v.Session == nil {
 		return 0
 	}
-	_, host, _ := strings.Cut(v.Origin, "://")
-	pending, err := e.Pending(v, host, flow)
-	if err != nil || pending.Required == "" {
-		return 0
-	}
-	required, err := policy.ParseRequirement(pending.Required)
-	if err != nil {
-		return 0
-	}
+	v.Flow = flow
+	required := e.required(v)
 	var age time.Duration
 	for _, set := range required.Missing(v.Session.Subject().Factors, e.db.Now()) {
 		for _, need := range set {
@@ -122,6 +114,7 @@ func (e *Engine) FinishOAuth(ctx context.Context, v Visitor, provider string, ca
 	if err != nil {
 		return Result{}, "", e.failed(ctx, v, account.Attempt{}, err)
 	}
+	v.Flow = kept.Flow
 	identity, err := p.Finish(ctx, e.db.Now(), kept.Attempt, callback)
 	if err != nil {
 		return Result{}, kept.Flow, e.failed(ctx, v, account.Attempt{}, e.providerRefusal(err))

@@ -107,6 +107,23 @@ func (e *Engine) Pending(v Visitor, host, id string) (Pending, error) {
 	return p, nil
 }
 
+// required is what the flow that a visitor is in asks for; nil outside a flow of theirs.
+func (e *Engine) required(v Visitor) *policy.Requirement {
+	_, host, known := strings.Cut(v.Origin, "://")
+	if v.Flow == "" || !known {
+		return nil
+	}
+	p, err := e.Pending(v, host, v.Flow)
+	if err != nil || p.Required == "" {
+		return nil
+	}
+	required, err := policy.ParseRequirement(p.Required)
+	if err != nil {
+		return nil
+	}
+	return required
+}
+
 // Option is one factor that would help with a flow.
 type Option struct {
 	// Factor is the name that the policy uses.
@@ -142,8 +159,10 @@ type Missing []MissingFactor
 type MissingFactor struct {
 	Factor string `json:"factor"`
 	// MaxAge is how old the proof may be, in seconds; 0 when its age does not matter.
-	MaxAge   int64 `json:"max_age,omitempty"`
-	Enrolled bool  `json:"enrolled"`
+	MaxAge int64 `json:"max_age,omitempty"`
+	// Once is set when the proof serves one request and is then spent.
+	Once     bool `json:"once,omitempty"`
+	Enrolled bool `json:"enrolled"`
 }
 
 // Progress tells what a visitor still has to prove for a flow. Options lists only factors
@@ -182,7 +201,7 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 		var m Missing
 		for _, need := range set {
 			o := option(can, &u, need)
-			m = append(m, MissingFactor{Factor: need.Factor, MaxAge: int64(need.MaxAge / time.Second), Enrolled: o.Enrolled})
+			m = append(m, MissingFactor{Factor: need.Factor, MaxAge: int64(need.MaxAge / time.Second), Once: need.Once, Enrolled: o.Enrolled})
 			if seen[need.Factor] || !e.offersNamed(need.Factor) {
 				continue
 			}

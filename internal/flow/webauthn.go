@@ -130,7 +130,7 @@ func (e *Engine) StartRegistration(ctx context.Context, v Visitor, authenticator
 	if !e.offersKind(kind) {
 		return nil, ErrNotOffered
 	}
-	if _, err := e.mayAddKey(ctx, v); err != nil {
+	if err := e.mayAddKey(ctx, v); err != nil {
 		return nil, err
 	}
 	rp, err := e.relyingParty(v)
@@ -186,13 +186,13 @@ func (e *Engine) offersKind(k webauthn.Kind) bool {
 // offersKeys tells whether WebAuthn is on in either form.
 func (e *Engine) offersKeys() bool { return e.Offers(factors.WebAuthn) || e.Offers(factors.Passkey) }
 
-// mayAddKey returns the visitor's account if it may be given a WebAuthn credential.
-func (e *Engine) mayAddKey(ctx context.Context, v Visitor) (account.User, error) {
+// mayAddKey tells whether the visitor's account may be given a WebAuthn credential.
+func (e *Engine) mayAddKey(ctx context.Context, v Visitor) error {
 	u, err := e.mayEnrol(ctx, v)
 	if err != nil {
-		return account.User{}, err
+		return err
 	}
-	return u, asError(account.MayAddKey(&u))
+	return asError(account.MayAddKey(&u))
 }
 
 // Register finishes a registration. The new credential is proven with it: the session of the
@@ -201,7 +201,7 @@ func (e *Engine) Register(ctx context.Context, v Visitor, response []byte, name 
 	if len(name) > account.MaxName {
 		return Result{}, "", ErrTooMany
 	}
-	if _, err := e.mayAddKey(ctx, v); err != nil {
+	if err := e.mayAddKey(ctx, v); err != nil {
 		return Result{}, "", err
 	}
 	rp, err := e.relyingParty(v)

@@ -37,7 +37,7 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 	}
 	id := g.requestID()
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Decision: *d, Session: q.session, RequestID: id})
+		q.arrival.Judged(q.verdict(d, id))
 	}
 	switch d.Outcome() {
 	case policy.SignIn:
@@ -76,7 +76,7 @@ func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) 
 		return
 	}
 	out := problem.Problem{
-		Status: http.StatusUnauthorized, Title: "Sign-in required", ErrorType: "sign_in_required", RequestID: id, Rule: d.Rule(),
+		Status: http.StatusUnauthorized, Title: "Sign-in required", ErrorType: "sign_in_required", RequestID: id, Rule: d.Rule(), Floor: d.Floor(),
 		Detail: "Sign in to use this address.", ChallengeURL: g.origin(q) + path,
 	}
 	var c *problem.Challenge

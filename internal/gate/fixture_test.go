@@ -56,10 +56,17 @@ func (u *users) Identity(_ context.Context, id string) (session.Identity, error)
 	return who, nil
 }
 
-// sessions lets a test break the lookup.
+// sessions lets a test break the lookup and the use of proofs.
 type sessions struct {
 	*session.Manager
-	err error
+	err, spendErr error
+}
+
+func (s *sessions) Spend(ctx context.Context, of *session.Session, proofs []policy.Factor) error {
+	if s.spendErr != nil {
+		return s.spendErr
+	}
+	return s.Manager.Spend(ctx, of, proofs)
 }
 
 func (s *sessions) Lookup(ctx context.Context, cookie string) (*session.Session, error) {
@@ -139,30 +146,50 @@ func newYardOf(t testing.TB, capacity int) *yard {
 // signIn makes a session with the given products and returns its cookie.
 func (y *yard) signIn(products ...factors.Product) string {
 	y.t.Helper()
+	var proofs []factors.Proof
+	for _, p := range products {
+		proofs = append(proofs, factors.Proof{Product: p})
+	}
+	return y.prove(proofs...)
+}
+
+// prove makes a session of the user with the given proofs, made now.
+func (y *yard) prove(proofs ...factors.Proof) string {
+	y.t.Helper()
 	var cookie string
 	var current *session.Session
-	for _, p := range products {
-		var c store.Change
-		proof := factors.Proof{Product: p, UserID: "user-1", CredentialID: string(p), AuthenticatedAt: y.clock.Now()}
-		var issued session.Issued
+	for _, proof := range proofs {
+		cookie = y.upgrade(current, proof)
 		var err error
-		if current == nil {
-			issued, err = y.manager.Start(context.Background(), &c, proof, session.Attributes{})
-		} else {
-			issued, err = y.manager.Upgrade(context.Background(), &c, current, proof)
-		}
-		if err == nil {
-			err = y.db.Apply(context.Background(), c)
-		}
-		if err == nil {
-			current, err = y.manager.Issued(context.Background(), issued)
-		}
-		if err != nil {
+		if current, err = y.manager.Lookup(context.Background(), cookie); err != nil {
 			y.t.Fatal(err)
 		}
-		cookie = issued.Cookie
 	}
 	return cookie
+}
+
+// upgrade adds a proof to a session, or starts one with it, and returns the cookie.
+func (y *yard) upgrade(current *session.Session, proof factors.Proof) string {
+	y.t.Helper()
+	var c store.Change
+	proof.UserID, proof.CredentialID, proof.AuthenticatedAt = "user-1", string(proof.Product), y.clock.Now()
+	var issued session.Issued
+	var err error
+	if current == nil {
+		issued, err = y.manager.Start(context.Background(), &c, proof, session.Attributes{})
+	} else {
+		issued, err = y.manager.Upgrade(context.Background(), &c, current, proof)
+	}
+	if err == nil {
+		err = y.db.Apply(context.Background(), c)
+	}
+	if err == nil {
+		_, err = y.manager.Issued(context.Background(), issued)
+	}
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	return issued.Cookie
 }
 
 const cookieName = "__Host-Http-stepgate"

@@ -28,6 +28,9 @@ type Sessions interface {
 	Lookup(ctx context.Context, cookie string) (*session.Session, error)
 	// Follow returns the current session after rotations, for connections that stay open.
 	Follow(ctx context.Context, s *session.Session) (*session.Session, error)
+	// Spend takes proofs that serve one request out of a session. The error is
+	// store.ErrConflict when another request was faster.
+	Spend(ctx context.Context, s *session.Session, proofs []policy.Factor) error
 }
 
 // Flows begins the flows that answers lead to.
@@ -91,7 +94,11 @@ type Verdict struct {
 	// Outcome is a name of policy.Outcome, "portal", or "refused".
 	Outcome string
 	Rule    string
-	Reason  string
+	// Floor is the first floor that is missing something; empty when none is.
+	Floor  string
+	Reason string
+	// Reports are what rules with report_only would have done; nil when there are none.
+	Reports []policy.Reported
 	// Decision is what the policy decided; the zero Decision when it was not asked.
 	Decision policy.Decision
 	// Session is nil for an anonymous visitor.
@@ -112,7 +119,12 @@ type request struct {
 	original target
 	plain    bool
 	session  *session.Session
+	cookie   string // of the session
 	browser  string
+	// spent are the proofs that the request used up.
+	spent []policy.Factor
+	// reports are what rules with report_only would have done.
+	reports []policy.Reported
 	// unknown is set when the store could not tell whether there is a session.
 	unknown error
 	now     time.Time
@@ -147,6 +159,10 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		return nil
 	}
 	d := g.decide(q)
+	if !g.spend(q, &d) {
+		g.unavailable(q)
+		return nil
+	}
 	if d.Outcome() != policy.Allow {
 		g.answer(q, &d)
 		return nil
@@ -199,12 +215,17 @@ func (g *Gate) canonical(q *request) bool {
 // lookup takes our cookies out of the request and finds the session. A malformed, repeated or
 // unknown cookie is no cookie.
 func (g *Gate) lookup(q *request) {
-	value, browser := cookies(q.r.Header, q.plain)
-	q.browser = browser
-	if value == "" {
+	q.cookie, q.browser = cookies(q.r.Header, q.plain)
+	g.find(q)
+}
+
+// find looks the session of the request up.
+func (g *Gate) find(q *request) {
+	q.session = nil
+	if q.cookie == "" {
 		return
 	}
-	s, err := g.Sessions.Lookup(q.r.Context(), value)
+	s, err := g.Sessions.Lookup(q.r.Context(), q.cookie)
 	switch {
 	case err == nil:
 		q.session = s
@@ -246,6 +267,13 @@ func (g *Gate) decide(q *request) policy.Decision {
 	if q.session != nil {
 		subject = q.session.Subject()
 	}
+	if len(q.spent) > 0 {
+		subject = withProofs(subject, q.spent)
+	}
+	if p.HasReports() {
+		asked := r // a copy: reporting keeps no request on the stack
+		q.reports = p.Report(&asked, subject, q.now)
+	}
 	d := q.judge(p, &r, subject)
 	for _, reading := range []struct{ path, query string }{
 		{q.original.flat, q.original.query}, {q.target.path, q.target.query}, {q.target.flat, q.target.query},
@@ -259,6 +287,43 @@ func (g *Gate) decide(q *request) policy.Decision {
 		}
 	}
 	return d
+}
+
+// maxSpendTries bounds how often a request tries to use up a proof that others were faster to.
+const maxSpendTries = 3
+
+// spend uses up the proofs that serve one request, before it is forwarded. When another request
+// was faster, the request is judged anew, without them. It returns false when it cannot be told
+// whether they were used up; then nothing may be forwarded.
+func (g *Gate) spend(q *request, d *policy.Decision) bool {
+	for range maxSpendTries {
+		proofs := d.Spends()
+		if len(proofs) == 0 {
+			return true
+		}
+		err := g.Sessions.Spend(q.r.Context(), q.session, proofs)
+		if err == nil {
+			q.spent = proofs
+			return true
+		}
+		if q.unknown = err; !errors.Is(err, store.ErrConflict) {
+			return false
+		}
+		q.unknown = nil
+		g.find(q)
+		*d = g.decide(q)
+	}
+	return false
+}
+
+// withProofs is a subject that still holds the proofs which its request used up.
+func withProofs(s *policy.Subject, proofs []policy.Factor) *policy.Subject {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Factors = append(c.Factors[:len(c.Factors):len(c.Factors)], proofs...)
+	return &c
 }
 
 // judge asks the policy about one reading of the request.
@@ -329,8 +394,16 @@ func (g *Gate) portal(q *request) {
 	g.Portal.ServeHTTP(q.w, r)
 }
 
+// verdict is a decision as logs and placeholders see it.
+func (q *request) verdict(d *policy.Decision, requestID string) Verdict {
+	return Verdict{
+		Outcome: d.Outcome().String(), Rule: d.Rule(), Floor: d.Floor(), Reason: d.Reason(), Reports: q.reports,
+		Decision: *d, Session: q.session, RequestID: requestID,
+	}
+}
+
 func (q *request) judged(d *policy.Decision) {
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: d.Outcome().String(), Rule: d.Rule(), Reason: d.Reason(), Decision: *d, Session: q.session})
+		q.arrival.Judged(q.verdict(d, ""))
 	}
 }

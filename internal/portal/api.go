@@ -138,7 +138,7 @@ func withBody[T any](p *Portal, c *call, body []byte, h func(c *call, in T) (ans
 		if err != nil {
 			return nil, err
 		}
-		c.pending, c.flow = pending, *tie.Flow
+		c.pending, c.flow, c.visitor.Flow = pending, *tie.Flow, *tie.Flow
 	}
 	return h(c, in)
 }

@@ -31,6 +31,7 @@ func (p *Portal) openChallenge(c *call, id string) (*challenge, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.visitor.Flow = id
 	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
 	if err != nil {
 		return nil, err

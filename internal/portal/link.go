@@ -39,6 +39,7 @@ func (p *Portal) postLink(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.visitor.Flow = view.Flow
 	result, err := p.engine.AuthenticateLink(c.ctx(), c.visitor, token)
 	if e := personal(err); e != nil {
 		m := p.linkPage(c, token, view)

@@ -18,6 +18,7 @@ func (p *Portal) pending(c *call, id string) (flow.Pending, string, error) {
 	if id != "" {
 		pending, err := p.engine.Pending(c.visitor, c.visit.Host, id)
 		if err == nil {
+			c.visitor.Flow = id
 			return pending, id, nil
 		}
 		if !errors.Is(err, flow.ErrNotFound) {

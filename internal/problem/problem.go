@@ -26,6 +26,8 @@ type Problem struct {
 	RequestID string `json:"request_id"`
 	// Rule is the rule of the policy that refused.
 	Rule string `json:"rule,omitempty"`
+	// Floor is the floor of the policy that is missing something, beside the rule that decided.
+	Floor string `json:"floor,omitempty"`
 	// Required is the requirement, Missing the alternative sets of factors that would meet it.
 	Required     json.RawMessage `json:"required,omitempty"`
 	Missing      any             `json:"missing,omitempty"`

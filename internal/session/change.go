@@ -9,6 +9,7 @@ import (
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/policy"
 )
 
 // Issued is a session that a change will create once it is applied.
@@ -246,6 +247,46 @@ func (m *Manager) dropFrom(ctx context.Context, id, userID string, credentials [
 		}
 		m.cache.dropSession(id)
 		return true, err
+	}
+}
+
+// Spend takes proofs that serve one request out of a session, all or none. The error is
+// store.ErrConflict when any of them was spent already, or the session was rotated away; then
+// nothing was spent.
+func (m *Manager) Spend(ctx context.Context, s *Session, proofs []policy.Factor) error {
+	for {
+		r, rev, err := m.sessions.Get(ctx, s.ID)
+		if errors.Is(err, store.ErrNotFound) || err == nil && r.SupersededBy != "" {
+			m.cache.dropSession(s.ID)
+			return store.ErrConflict
+		}
+		if err != nil {
+			return fmt.Errorf("spend a proof: %w", err)
+		}
+		r.Factors = slices.Clone(r.Factors)
+		for _, p := range proofs {
+			i := slices.IndexFunc(r.Factors, func(f AuthenticationFactor) bool {
+				return f.ForRule == p.ForRule && string(f.Product) == p.Name && f.CredentialID == p.ID
+			})
+			if i < 0 || p.ForRule == "" || !r.Factors[i].LastAuthenticatedAt.Equal(p.At) {
+				m.cache.dropSession(s.ID)
+				return store.ErrConflict
+			}
+			r.Factors = slices.Delete(r.Factors, i, i+1)
+		}
+		var c store.Change
+		if err := m.sessions.Replace(&c, s.ID, rev, r, r.ExpiresAt); err != nil {
+			return fmt.Errorf("spend a proof: %w", err)
+		}
+		err = m.db.Apply(ctx, c)
+		if errors.Is(err, store.ErrConflict) {
+			continue
+		}
+		m.cache.dropSession(s.ID)
+		if err != nil {
+			return fmt.Errorf("spend a proof: %w", err)
+		}
+		return nil
 	}
 }
 

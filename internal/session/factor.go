@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/stepgate/stepgate/factors"
@@ -42,7 +43,7 @@ type AuthenticationFactor struct {
 	// no sub-object, so they cannot be read from the other fields.
 	Product      factors.Product `json:"-" cbor:"18,keyasint"`
 	CredentialID string          `json:"-" cbor:"19,keyasint"`
-	// ForRule names the one rule that this proof serves; empty for an ordinary proof.
+	// ForRule names the one rule that this proof serves, once; empty for an ordinary proof.
 	ForRule string `json:"-" cbor:"20,keyasint,omitempty"`
 }
 
@@ -106,7 +107,6 @@ func newFactor(p factors.Proof, order Sequence) AuthenticationFactor {
 		UpdatedAt:           p.AuthenticatedAt,
 		Product:             p.Product,
 		CredentialID:        p.CredentialID,
-		ForRule:             p.ForRule,
 	}
 	switch p.Product {
 	case factors.Password:
@@ -165,27 +165,41 @@ func (f *AuthenticationFactor) setOAuth(p factors.Proof) {
 	o.ProviderID = p.Variant
 }
 
-// addFactor returns the list with the proof in it. Proving a credential again moves
-// last_authenticated_at of its entry and touches no other entry.
+// addFactor returns the list with the proof in it: as an ordinary one, and once more for each
+// rule that it was made for. Proving a credential again moves last_authenticated_at of its own
+// entries and touches no other.
 func addFactor(list []AuthenticationFactor, p factors.Proof) []AuthenticationFactor {
-	out := make([]AuthenticationFactor, 0, len(list)+1)
-	found := false
-	for _, f := range list {
-		if f.Product == p.Product && f.CredentialID == p.CredentialID && f.ForRule == p.ForRule {
-			renewed := newFactor(p, f.SequenceOrder)
-			renewed.CreatedAt = f.CreatedAt
-			f, found = renewed, true
-		}
-		out = append(out, f)
-	}
-	if !found {
+	out := slices.Clone(list)
+	for _, rule := range append([]string{""}, p.ForRules...) {
+		i := slices.IndexFunc(out, func(f AuthenticationFactor) bool {
+			return f.Product == p.Product && f.CredentialID == p.CredentialID && f.ForRule == rule
+		})
 		order := Secondary
-		if len(list) == 0 {
+		if len(out) == 0 {
 			order = Primary
 		}
-		out = append(out, newFactor(p, order))
+		if i < 0 {
+			i, out = len(out), append(out, newFactor(p, order))
+		} else {
+			created := out[i].CreatedAt
+			out[i] = newFactor(p, out[i].SequenceOrder)
+			out[i].CreatedAt = created
+		}
+		out[i].ForRule = rule
 	}
 	return out
+}
+
+// ordinary are the factors that everybody may see: without those that serve one rule, which
+// stand beside an ordinary entry of the same proof.
+func ordinary(list []AuthenticationFactor) []AuthenticationFactor {
+	return slices.DeleteFunc(slices.Clone(list), func(f AuthenticationFactor) bool { return f.ForRule != "" })
+}
+
+// Factor is a proof as the policy reads it.
+func Factor(p factors.Proof) policy.Factor {
+	f := newFactor(p, Secondary)
+	return f.policyFactor()
 }
 
 // policyFactor is the entry as the policy reads it.

@@ -102,7 +102,7 @@ func (s *Session) Snapshot() *Session {
 // build makes the immutable value from a stored record and its user.
 func build(id string, r record, rev store.Rev, user Identity) *Session {
 	s := &Session{
-		ID: id, UserID: r.UserID, Factors: r.Factors, Roles: user.Groups,
+		ID: id, UserID: r.UserID, Factors: ordinary(r.Factors), Roles: user.Groups,
 		StartedAt: r.StartedAt, LastAccessedAt: r.LastAccessedAt, ExpiresAt: r.ExpiresAt,
 		Attributes: r.Attributes, CustomClaims: user.CustomClaims,
 		User: user, Family: r.Family, ReadOnly: r.SupersededBy != "", rev: rev,
