@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -27,9 +27,9 @@ const (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "policy", Usage: "check|explain", Short: "Checks policy files and explains their decisions",
+		Name: "policy", Usage: "check|explain|test|lint|diff", Short: "Checks, explains, tests and compares policy files",
 		CobraFunc: func(c *cobra.Command) {
-			c.AddCommand(policyCheck(), policyExplain())
+			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff())
 		},
 	})
 }
@@ -100,15 +100,14 @@ func policyExplain() *cobra.Command {
 			if err != nil {
 				return &exitError{status: exitUnusable, text: err.Error()}
 			}
-			r, s, now, err := q.parse()
+			e, err := q.ask(p)
 			if err != nil {
 				return &exitError{status: exitUnusable, text: err.Error()}
 			}
-			e := p.Explain(r, s, now)
 			if q.json {
 				return printJSON(c.OutOrStdout(), e)
 			}
-			return e.Text(c.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd())))
+			return e.Text(c.OutOrStdout(), colored())
 		}),
 	}
 	f := c.Flags()
@@ -127,38 +126,48 @@ func policyExplain() *cobra.Command {
 	return c
 }
 
-func (q *question) parse() (*policy.Request, *policy.Subject, time.Time, error) {
+// ask decides about the request of the question, as the gate would.
+func (q *question) ask(p *policy.Policy) (policy.Explanation, error) {
 	now := time.Now().UTC()
 	if q.now != "" {
 		var err error
 		if now, err = time.Parse(time.RFC3339, q.now); err != nil {
-			return nil, nil, now, fmt.Errorf("--now: %w", err)
+			return policy.Explanation{}, fmt.Errorf("--now: %w", err)
 		}
 	}
-	u, err := url.Parse(q.url)
-	if err != nil || u.Host == "" {
-		return nil, nil, now, fmt.Errorf("--url %q is no absolute URL such as https://erp.example.com/admin", q.url)
-	}
-	r := &policy.Request{
-		Method: q.method, Host: strings.ToLower(u.Hostname()), Path: u.Path, RawQuery: u.RawQuery, Header: make(http.Header),
-	}
-	if r.Path == "" {
-		r.Path = "/"
-	}
+	var ip netip.Addr
 	if q.clientIP != "" {
-		if r.ClientIP, err = netip.ParseAddr(q.clientIP); err != nil {
-			return nil, nil, now, fmt.Errorf("--client-ip: %w", err)
+		var err error
+		if ip, err = netip.ParseAddr(q.clientIP); err != nil {
+			return policy.Explanation{}, fmt.Errorf("--client-ip: %w", err)
 		}
 	}
+	header := make(http.Header)
 	for _, h := range q.headers {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok {
-			return nil, nil, now, fmt.Errorf("--header %q: write it like “Name: value”", h)
+			return policy.Explanation{}, fmt.Errorf("--header %q: write it like “Name: value”", h)
 		}
-		http.Header(r.Header).Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	s, err := q.subject(now)
-	return r, s, now, err
+	if err != nil {
+		return policy.Explanation{}, err
+	}
+	return explained(p, q.method, q.url, ip, header, s, now)
+}
+
+// explained decides about one request as the gate would: what it refuses, no policy is asked.
+func explained(p *policy.Policy, method, url string, ip netip.Addr, header map[string][]string, s *policy.Subject, now time.Time) (policy.Explanation, error) {
+	read, err := gate.ReadURL(url)
+	if err != nil {
+		return policy.Explanation{}, err
+	}
+	if read.Refused != "" {
+		return policy.Refused(read.Refused), nil
+	}
+	r := policy.Request{Method: method, Host: read.Host, Path: read.Path, RawQuery: read.RawQuery, Header: header, ClientIP: ip}
+	return p.Explain(&r, s, now), nil
 }
 
 // subject is the visitor of the question; nil for nobody.
@@ -176,6 +185,9 @@ func (q *question) subject(now time.Time) (*policy.Subject, error) {
 	}
 	return s, nil
 }
+
+// colored tells whether output goes to a terminal whose user does not mind colours.
+func colored() bool { return os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(os.Stdout.Fd())) }
 
 func printJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)

@@ -163,7 +163,11 @@ func (e *Explanation) Text(w io.Writer, color bool) error {
 	if e.Floor != "" {
 		floor = fmt.Sprintf(", floor %q", e.Floor)
 	}
-	fmt.Fprintf(&b, "\noutcome: %s (rule %q%s, %s)\n", e.Outcome, e.Rule, floor, e.Reason)
+	if e.Rule == "" {
+		fmt.Fprintf(&b, "outcome: %s before any rule is asked (%s)\n", e.Outcome, e.Reason)
+	} else {
+		fmt.Fprintf(&b, "\noutcome: %s (rule %q%s, %s)\n", e.Outcome, e.Rule, floor, e.Reason)
+	}
 	if e.Required != "" {
 		fmt.Fprintf(&b, "requires: %s\n", e.Required)
 	}

@@ -12,7 +12,7 @@ import (
 func Load(name string, data []byte) (*Policy, error) {
 	l := &loader{
 		problems: problems{file: name}, named: make(map[string]*node), done: make(map[string]*Requirement),
-		taken: make(map[string]int), conditions: make(map[string]*condition), source: data,
+		taken: make(map[string]int), used: make(map[string]bool), conditions: make(map[string]*condition), source: data,
 	}
 	root, problem := parseYAML(data)
 	if problem != nil {
@@ -40,6 +40,7 @@ type loader struct {
 	open  []string                // those being read, to find circles
 	rules []*node                 // names of the rules, for messages
 	taken map[string]int          // names of rules and floors, with their lines
+	used  map[string]bool         // named requirements that something refers to
 	// conditions are those read so far, by their text; source is the file, for their places.
 	conditions map[string]*condition
 	source     []byte
@@ -72,6 +73,14 @@ func (l *loader) policy(root *node) *Policy {
 	p.fallback = rule{name: "default", line: d.line}
 	l.outcome(d, l.fields(d, "allow", "deny", "require"), &p.fallback)
 	p.fallback.required = p.fallback.required.bind(p.fallback.name)
+	p.lines = make(map[string]int)
+	for name, n := range l.named {
+		p.lines[name] = n.line
+		if !l.used[name] {
+			p.unused = append(p.unused, name)
+		}
+	}
+	slices.Sort(p.unused)
 	return p
 }
 

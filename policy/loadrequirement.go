@@ -76,6 +76,7 @@ func (l *loader) requirementName(n *node) *Requirement {
 		return one(s)
 	}
 	if l.named[n.text] != nil {
+		l.used[n.text] = true
 		return l.resolve(n.text)
 	}
 	known := slices.Clone(names)

@@ -11,6 +11,9 @@ type Policy struct {
 	// index and floorIndex find what is applied, reports what is only reported.
 	index, floorIndex, reports index
 	hasReports                 bool
+	// lines are where the named requirements stand, unused those that nothing refers to.
+	lines  map[string]int
+	unused []string
 }
 
 // rule is one entry of the file: a rule, a floor, or the default.

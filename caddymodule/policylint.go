@@ -1,0 +1,169 @@
+package caddymodule
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+func policyLint() *cobra.Command {
+	m := &remote{}
+	c := &cobra.Command{
+		Use: "lint FILE", Short: "Warns of what a valid policy file probably does not mean to say", Args: cobra.ExactArgs(1),
+		Long: "With --config, it knows which factors are enabled. Exits with 0 when there is nothing to warn of, 1 when there is, 2 when a file cannot be read.",
+		RunE: run(func(c *cobra.Command, args []string) error {
+			p, err := readPolicy(args[0])
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			enabled, err := m.enabled()
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			findings := p.Lint(enabled)
+			if findings == nil {
+				findings = []policy.Finding{}
+			}
+			err = m.print(c, map[string]any{"findings": findings}, func(w io.Writer) error {
+				if len(findings) == 0 {
+					_, err := fmt.Fprintf(w, "%s: nothing to warn of\n", args[0])
+					return err
+				}
+				for _, f := range findings {
+					if _, err := fmt.Fprintf(w, "%s:%d: %s: %s\n    %s\n", args[0], f.Line, f.Code, f.Message, f.Advice); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err == nil && len(findings) > 0 {
+				err = &exitError{status: exitFindings}
+			}
+			return err
+		}),
+	}
+	c.Flags().StringVarP(&m.config, "config", "c", "", "The configuration file, which says what factors are enabled")
+	c.Flags().StringVarP(&m.adapter, "adapter", "a", "", "The adapter of the configuration file")
+	c.Flags().BoolVar(&m.json, "json", false, "Print JSON")
+	return c
+}
+
+// enabled lists the factors that the configuration offers, as policies name them; nil when no
+// configuration was named.
+func (m *remote) enabled() ([]string, error) {
+	if m.config == "" {
+		return nil, nil
+	}
+	raw, err := m.load()
+	if err != nil {
+		return nil, err
+	}
+	var root struct {
+		Apps struct {
+			Stepgate *App `json:"stepgate"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(raw, &root); err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	app := root.Apps.Stepgate
+	if app == nil {
+		return nil, fmt.Errorf("%s has no stepgate option", m.config)
+	}
+	out := []string{}
+	for _, p := range app.offered() {
+		switch p {
+		case "oauth":
+			var o OAuthFactor
+			if err := json.Unmarshal(app.FactorsRaw["oauth"], &o); err != nil {
+				return nil, fmt.Errorf("read the oauth factor: %w", err)
+			}
+			for _, provider := range o.Providers {
+				out = append(out, "oauth:"+cmp.Or(provider.Name, provider.Type))
+			}
+		case "crypto_wallet":
+			var w CryptoWalletFactor
+			if err := json.Unmarshal(app.FactorsRaw["crypto_wallet"], &w); err != nil {
+				return nil, fmt.Errorf("read the crypto_wallet factor: %w", err)
+			}
+			for _, chain := range w.Chains {
+				out = append(out, "crypto_wallet:"+chain)
+			}
+		default:
+			out = append(out, string(p))
+		}
+	}
+	return out, nil
+}
+
+func policyDiff() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "diff OLD NEW", Short: "Lists the requests whose outcome differs between two policy files", Args: cobra.ExactArgs(2),
+		Long: "Tries representative requests, made from the conditions of both files, for visitors who hold just what some requirement asks for.\nExits with 0 when nothing differs, 1 when something does, 2 when a file cannot be read.",
+		RunE: run(func(c *cobra.Command, args []string) error {
+			before, err := readPolicy(args[0])
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			after, err := readPolicy(args[1])
+			if err != nil {
+				return &exitError{status: exitUnusable, text: err.Error()}
+			}
+			found := policy.Diff(before, after, time.Now().UTC())
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), found)
+			} else {
+				err = diffText(c.OutOrStdout(), &found)
+			}
+			if err == nil && len(found.Changes) > 0 {
+				err = &exitError{status: exitFindings}
+			}
+			return err
+		}),
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return c
+}
+
+// diffText groups the visitors for whom one request changes alike.
+func diffText(w io.Writer, found *policy.Comparison) error {
+	type group struct {
+		key      policy.Change
+		visitors []string
+	}
+	var groups []*group
+	at := make(map[policy.Change]*group)
+	for _, c := range found.Changes {
+		visitor := c.Visitor
+		c.Visitor = ""
+		g := at[c]
+		if g == nil {
+			g = &group{key: c}
+			at[c], groups = g, append(groups, g)
+		}
+		g.visitors = append(g.visitors, visitor)
+	}
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	for _, g := range groups {
+		with := ""
+		if g.key.With != "" {
+			with = " (" + g.key.With + ")"
+		}
+		fmt.Fprintf(t, "%s %s%s\t%s (%s)\t-> %s (%s)\tfor %s\n", g.key.Method, g.key.URL, with,
+			g.key.Before.Outcome, g.key.Before.Rule, g.key.After.Outcome, g.key.After.Rule, strings.Join(g.visitors, "; "))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "%d changes, in %d requests tried by %d visitors\n", len(found.Changes), found.Requests, found.Visitors)
+	return err
+}
