@@ -90,7 +90,7 @@ func (l *Link) Here(browser string) bool {
 	return len(l.Salt) == saltSize && browser != "" && subtle.ConstantTimeCompare(l.hash(browser), l.Browser) == 1
 }
 
-// Verify judges whether the link signs in in a browser at a time. The error is
+// Verify judges whether the link signs a browser in at a time. The error is
 // factors.ErrIncorrect for another browser, or factors.ErrExpired.
 func (l *Link) Verify(browser string, now time.Time) error {
 	switch {
