@@ -226,6 +226,14 @@ func (m *Manager) dropFrom(ctx context.Context, id, userID string, credentials [
 		if len(r.Factors) == before {
 			return false, nil
 		}
+		if len(r.Factors) == 0 && r.SupersededBy != "" {
+			// Its successor has proofs of its own and goes on.
+			var c store.Change
+			m.end(&c, userID, []string{id})
+			err := m.db.Apply(ctx, c)
+			m.cache.dropSession(id)
+			return true, err
+		}
 		if len(r.Factors) == 0 {
 			err := m.Revoke(ctx, userID, id)
 			if errors.Is(err, store.ErrNotFound) {
