@@ -181,6 +181,9 @@ func TestNewcomer(t *testing.T) {
 	b.shot("6-recovery-codes")
 	b.do(chromedp.Click(chromedp.CSS(`input[name="saved"]`)))
 	b.press("Done")
+	b.sees("Welcome to Acme Office")
+
+	b.open(d.base + "/.stepgate/account")
 	b.sees("Where you are signed in")
 	b.do(chromedp.EmulateViewport(360, 740))
 	b.shot("7-account-phone")
