@@ -78,11 +78,14 @@ func (s *sessions) Lookup(ctx context.Context, cookie string) (*session.Session,
 
 // flows remembers what was begun.
 type flows struct {
+	mu    sync.Mutex
 	begun []flow.Pending
 	err   error
 }
 
 func (f *flows) Begin(p flow.Pending) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.begun = append(f.begun, p)
 	return "FLOW", f.err
 }

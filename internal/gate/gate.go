@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,8 +122,8 @@ type request struct {
 	session  *session.Session
 	cookie   string // of the session
 	browser  string
-	// spent are the proofs that the request used up.
-	spent []policy.Factor
+	// spends are the proofs by which the readings of the request pass, spent those used up.
+	spends, spent []policy.Factor
 	// reports are what rules with report_only would have done.
 	reports []policy.Reported
 	// unknown is set when the store could not tell whether there is a session.
@@ -275,6 +276,7 @@ func (g *Gate) decide(q *request) policy.Decision {
 		q.reports = p.Report(&asked, subject, q.now)
 	}
 	d := q.judge(p, &r, subject)
+	q.spends = d.Spends()
 	for _, reading := range []struct{ path, query string }{
 		{q.original.flat, q.original.query}, {q.target.path, q.target.query}, {q.target.flat, q.target.query},
 	} {
@@ -284,6 +286,11 @@ func (g *Gate) decide(q *request) policy.Decision {
 		if reading.path != r.Path || reading.query != r.RawQuery {
 			r.Path, r.RawQuery = reading.path, reading.query
 			d = q.judge(p, &r, subject)
+			for _, proof := range d.Spends() {
+				if !slices.Contains(q.spends, proof) {
+					q.spends = append(q.spends, proof)
+				}
+			}
 		}
 	}
 	return d
@@ -297,8 +304,8 @@ const maxSpendTries = 3
 // whether they were used up; then nothing may be forwarded.
 func (g *Gate) spend(q *request, d *policy.Decision) bool {
 	for range maxSpendTries {
-		proofs := d.Spends()
-		if len(proofs) == 0 {
+		proofs := q.spends
+		if d.Outcome() != policy.Allow || len(proofs) == 0 {
 			return true
 		}
 		err := g.Sessions.Spend(q.r.Context(), q.session, proofs)

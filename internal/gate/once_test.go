@@ -126,3 +126,22 @@ func TestOnceKeepsItsConnection(t *testing.T) {
 	}
 	y.forwarded(r)
 }
+
+// After a rewrite, a proof is used up whichever of the readings asks for it.
+func TestOnceOfARewrittenRequest(t *testing.T) {
+	y := newOnceYard(t)
+	for _, c := range []struct{ original, target string }{{"/pay/1", "/app"}, {"/app", "/pay/1"}} {
+		cookie := y.prove(factors.Proof{Product: factors.Password}, proofFor("pay"))
+		reached := 0
+		for range 2 {
+			err := y.ServeHTTP(httptest.NewRecorder(), req("POST", c.target, with(cookie)...), Arrival{OriginalURI: c.original},
+				func(http.ResponseWriter, *http.Request) error { reached++; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if reached != 1 {
+			t.Errorf("%s rewritten to %s: %d of 2 passed", c.original, c.target, reached)
+		}
+	}
+}
