@@ -64,10 +64,14 @@ type (
 			Method string `json:"method"`
 			URI    string `json:"uri"`
 		} `json:"rewrite"`
-		Request struct {
-			Set map[string]any `json:"set"`
-			Add map[string]any `json:"add"`
-		} `json:"request"`
+		Request jsonChanges `json:"request"`
+		Headers struct {
+			Request jsonChanges `json:"request"`
+		} `json:"headers"`
+	}
+	jsonChanges struct {
+		Set map[string]any `json:"set"`
+		Add map[string]any `json:"add"`
 	}
 	jsonUpstream struct {
 		Dial string `json:"dial"`
@@ -263,9 +267,10 @@ func inlineOf(raw json.RawMessage) InlineRule {
 }
 
 // asksFirst tells whether a reverse_proxy only asks another server whether a request may go on,
-// as “forward_auth” does.
+// as “forward_auth” does: it tells that server by GET what is asked for, and goes on when the
+// answer says so.
 func (h *jsonHandler) asksFirst() bool {
-	return h.Rewrite.Method == http.MethodGet && h.Rewrite.URI != "" && len(h.Responses) > 0
+	return h.Rewrite.Method == http.MethodGet && h.Rewrite.URI != "" && h.Headers.Request.Set["X-Forwarded-Uri"] != nil && len(h.Responses) > 0
 }
 
 // identifies lists the identity headers that a handler sets on requests.

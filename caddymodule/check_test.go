@@ -34,6 +34,7 @@ func TestCheck(t *testing.T) {
 		{"in a route block, too late", "route {\nreverse_proxy /early app:80\nstepgate\nreverse_proxy app:80\n}",
 			[]string{"NO a.test /early reverse_proxy app:80: the gate stands behind it", "yes a.test reverse_proxy app:80"}},
 		{"a rule that allows everything", "stepgate {\nallow\n}\nreverse_proxy app:80", []string{"NO a.test reverse_proxy app:80: the gate in front of it allows everything"}},
+		{"a proxy that only resembles that", "reverse_proxy app:80 {\nmethod GET\nrewrite /x\nhandle_response {\ncopy_response\n}\n}", []string{"NO a.test reverse_proxy app:80: no gate"}},
 		{"another server is asked first", "forward_auth auth:80 {\nuri /verify\n}\nstepgate\nreverse_proxy app:80", []string{"yes a.test reverse_proxy app:80"}},
 		{"a named route", "stepgate\ninvoke shared", []string{"yes a.test reverse_proxy shared:80"}},
 		{"a named route without", "invoke shared", []string{"NO a.test reverse_proxy shared:80: no gate"}},

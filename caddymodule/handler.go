@@ -151,19 +151,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("the store cannot be used", zap.Error(err))
 		return unavailable(w, err)
 	}
-	asked := targetOf(r)
-	a := gate.Arrival{ClientIP: clientIP(r), Judged: func(v gate.Verdict) {
+	a := gate.Arrival{ClientIP: clientIP(r)}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		a.OriginalURI = original.RequestURI
+	}
+	asked := targetOf(r, a.OriginalURI)
+	a.Judged = func(v gate.Verdict) {
 		p.verdict = v
 		if h.Rule != nil && h.Rule.Allow && v.Rule == h.Rule.name() {
 			p.allowed, p.allowedFor = v.Decision, asked
 		}
 		h.judged(r, v)
-	}}
+	}
 	if h.Rule == nil {
 		a.Allowed = p.allowedBefore(asked)
-	}
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
-		a.OriginalURI = original.RequestURI
 	}
 	g := h.gate.Load()
 	if g == nil {

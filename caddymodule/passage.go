@@ -29,11 +29,12 @@ type passage struct {
 	allowedFor asked
 }
 
-// asked is what a rule judged: a rewrite between two gates makes it another.
+// asked is what a rule judged: a rewrite between two gates makes it another. The zero value
+// stands for a request with more than one reading, of which one rule cannot allow all.
 type asked struct{ method, host, path, query string }
 
-func targetOf(r *http.Request) asked {
-	if r.URL.RawPath != "" { // it may have more than one reading
+func targetOf(r *http.Request, originalURI string) asked {
+	if r.URL.RawPath != "" || originalURI != "" && originalURI != r.RequestURI {
 		return asked{}
 	}
 	return asked{r.Method, r.Host, r.URL.Path, r.URL.RawQuery}
