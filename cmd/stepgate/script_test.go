@@ -156,7 +156,9 @@ func (s *scene) request(args []string) (string, error) {
 			}
 		case "-d":
 			body = args[1]
-			header.Set("Content-Type", "application/json")
+			if header.Get("Content-Type") == "" {
+				header.Set("Content-Type", "application/json")
+			}
 		default:
 			return "", fmt.Errorf("unknown option %s", args[0])
 		}

@@ -54,8 +54,8 @@ func (p *Provider) Begin(ctx context.Context, random io.Reader, now time.Time, r
 	if p.config.Type != GitHub {
 		set("nonce", a.Nonce)
 	}
-	if p.config.Type == Apple {
-		set("response_mode", "form_post") // Apple demands it for the e-mail address
+	if p.PostsAnswer() {
+		set("response_mode", "form_post")
 	}
 	if len(p.config.ACRValues) > 0 {
 		set("acr_values", strings.Join(p.config.ACRValues, " "))

@@ -220,6 +220,10 @@ func (p *Provider) Label() string { return p.config.Label }
 // Type is google, microsoft, apple, github or oidc.
 func (p *Provider) Type() string { return p.config.Type }
 
+// PostsAnswer tells whether the provider sends its answer by POST (OAuth 2.0 Form Post Response
+// Mode), as Apple demands for the e-mail address.
+func (p *Provider) PostsAnswer() bool { return p.config.Type == Apple }
+
 // refused says which check failed, for logs.
 func refused(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrRefused, printable(fmt.Sprintf(format, args...)))

@@ -63,14 +63,15 @@ func (p *Portal) startOAuth(c *call) error {
 
 // postedCallback turns the answer of a provider that posts it (OAuth 2.0 Form Post Response
 // Mode) into a request by GET, with which the browser sends its cookies. Nothing is done yet,
-// so it does not matter that another site caused the request.
+// so it does not matter that another site caused the request. Providers that do not post get
+// no such exemption, and an answer with a token in it is refused: only codes are taken.
 func (p *Portal) postedCallback(c *call) bool {
 	rest, ok := strings.CutPrefix(c.r.URL.Path, apiPrefix+"oauth/")
 	provider, callback := strings.CutSuffix(rest, "/callback")
-	if !ok || !callback || c.r.Method != http.MethodPost {
+	if !ok || !callback || c.r.Method != http.MethodPost || !p.posts(provider) {
 		return false
 	}
-	if err := c.r.ParseForm(); err != nil {
+	if err := c.r.ParseForm(); err != nil || c.r.PostForm.Has("access_token") || c.r.PostForm.Has("id_token") {
 		p.errorPage(c, errBody)
 		return true
 	}
@@ -82,6 +83,16 @@ func (p *Portal) postedCallback(c *call) bool {
 	}
 	http.Redirect(c.w, c.r, flow.CallbackPath(url.PathEscape(provider))+"?"+q.Encode(), http.StatusSeeOther)
 	return true
+}
+
+// posts tells whether a provider posts its answers.
+func (p *Portal) posts(provider string) bool {
+	for _, o := range p.engine.Providers() {
+		if o.Name() == provider {
+			return o.PostsAnswer()
+		}
+	}
+	return false
 }
 
 func (p *Portal) finishOAuth(c *call) error {
