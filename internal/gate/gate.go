@@ -296,43 +296,6 @@ func (g *Gate) decide(q *request) policy.Decision {
 	return d
 }
 
-// maxSpendTries bounds how often a request tries to use up a proof that others were faster to.
-const maxSpendTries = 3
-
-// spend uses up the proofs that serve one request, before it is forwarded. When another request
-// was faster, the request is judged anew, without them. It returns false when it cannot be told
-// whether they were used up; then nothing may be forwarded.
-func (g *Gate) spend(q *request, d *policy.Decision) bool {
-	for range maxSpendTries {
-		proofs := q.spends
-		if d.Outcome() != policy.Allow || len(proofs) == 0 {
-			return true
-		}
-		err := g.Sessions.Spend(q.r.Context(), q.session, proofs)
-		if err == nil {
-			q.spent = proofs
-			return true
-		}
-		if q.unknown = err; !errors.Is(err, store.ErrConflict) {
-			return false
-		}
-		q.unknown = nil
-		g.find(q)
-		*d = g.decide(q)
-	}
-	return false
-}
-
-// withProofs is a subject that still holds the proofs which its request used up.
-func withProofs(s *policy.Subject, proofs []policy.Factor) *policy.Subject {
-	if s == nil {
-		return nil
-	}
-	c := *s
-	c.Factors = append(c.Factors[:len(c.Factors):len(c.Factors)], proofs...)
-	return &c
-}
-
 // judge asks the policy about one reading of the request.
 func (q *request) judge(p *policy.Policy, r *policy.Request, s *policy.Subject) policy.Decision {
 	if q.arrival.Allowed.Outcome() == policy.Allow {

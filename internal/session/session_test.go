@@ -289,6 +289,23 @@ func TestProvingAgain(t *testing.T) {
 	}
 }
 
+// The credential that began a session goes; the session goes on with what was added to it,
+// although the one that it took over from held nothing else.
+func TestDropOfTheFirstFactor(t *testing.T) {
+	b := newBench(t, 100)
+	before := b.start("u")
+	after := b.upgrade(before, factors.TOTP)
+	if err := b.Drop(t.Context(), "u", "password-id"); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.alive(after); len(s.Factors) != 1 {
+		t.Errorf("factors: %+v", s.Factors)
+	}
+	if _, err := b.Lookup(t.Context(), before.Cookie); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the session without a factor: %v", err)
+	}
+}
+
 // Removing a credential takes its proofs out of all sessions, and ends those with nothing left.
 func TestDrop(t *testing.T) {
 	b := newBench(t, 1000)
