@@ -27,9 +27,9 @@ const (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "policy", Usage: "check|explain|test|lint|diff", Short: "Checks, explains, tests and compares policy files",
+		Name: "policy", Usage: "check|explain|test|lint|diff|schema", Short: "Checks, explains, tests and compares policy files",
 		CobraFunc: func(c *cobra.Command) {
-			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff())
+			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff(), policySchema())
 		},
 	})
 }

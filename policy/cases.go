@@ -3,7 +3,6 @@ package policy
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -43,7 +42,7 @@ func LoadCases(name string, data []byte, now time.Time) ([]Case, error) {
 }
 
 func (l *loader) cases(root *node, now time.Time) []Case {
-	top := l.fields(root, "cases", "now")
+	top := l.fields(root, casesKeys)
 	if n := top["now"]; n != nil {
 		now = l.instant(n)
 	}
@@ -73,7 +72,7 @@ func (l *loader) oneCase(n *node, now time.Time) Case {
 		l.add(n, "a case is a map with name, request and expect")
 		return c
 	}
-	f := l.fields(n, "name", "request", "user", "groups", "factors", "remembered", "now", "expect", "rule", "floor", "missing")
+	f := l.fields(n, caseKeys)
 	l.text(f["name"], &c.Name)
 	l.text(f["rule"], &c.Rule)
 	l.text(f["floor"], &c.Floor)
@@ -122,7 +121,7 @@ func (l *loader) instant(n *node) time.Time {
 }
 
 func (l *loader) caseRequest(n *node, c *Case) {
-	f := l.fields(n, "method", "url", "client_ip", "headers")
+	f := l.fields(n, caseRequestKeys)
 	l.text(f["method"], &c.Method)
 	l.text(f["url"], &c.URL)
 	if c.URL == "" {
@@ -194,7 +193,7 @@ func (l *loader) visitor(f map[string]*node, c *Case) {
 func (l *loader) proven(n *node, now time.Time) Factor {
 	name, f := n, map[string]*node{}
 	if n.kind == mapNode {
-		f = l.fields(n, append([]string{"factor", "age", "once"}, factorKeys...)...)
+		f = l.fields(n, provenKeys)
 		name = f["factor"]
 	}
 	if name == nil || name.kind != scalarNode {
@@ -213,18 +212,19 @@ func (l *loader) proven(n *node, now time.Time) Factor {
 		}
 	}
 	l.text(f["once"], &out.ForRule)
-	l.text(f["attachment"], &out.Attachment)
-	l.text(f["provider"], &out.Variant)
-	if v := f["user_verification"]; v != nil {
-		out.UserVerified = v.text == "required"
-	}
-	if v := f["recovery"]; v != nil {
-		l.add(v, "recovery belongs to requirements; write the factor recovery_code")
-	}
-	if v := f["aaguid"]; v != nil {
-		for _, t := range l.texts(v) {
-			out.AAGUID = strings.ToLower(t.text)
+	// What can be asked of a factor can be said of one: the same values, and the same mistakes.
+	as := one(factorSpec{name: out.Name, variant: out.Variant})
+	for _, key := range factorKeys.names() {
+		if v := f[key]; v != nil {
+			l.attribute(key, v, as)
 		}
+	}
+	out.Variant, out.Attachment = as.factor.variant, as.factor.attachment
+	out.UserVerified = out.UserVerified || as.factor.userVerified
+	if n := len(as.factor.aaguid); n > 1 {
+		l.add(f["aaguid"], "a factor has one aaguid")
+	} else if n == 1 {
+		out.AAGUID = as.factor.aaguid[0]
 	}
 	return out
 }

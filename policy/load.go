@@ -48,14 +48,12 @@ type loader struct {
 	bound bool
 }
 
-var topKeys = []string{"version", "requirements", "rules", "minimum", "default"}
-
 func (l *loader) policy(root *node) *Policy {
 	if root.kind != mapNode {
 		l.add(root, "expected a policy: version, requirements, rules, minimum, default")
 		return nil
 	}
-	top := l.fields(root, topKeys...)
+	top := l.fields(root, topKeys)
 	p := &Policy{requirements: make(map[string]*Requirement)}
 	if v := top["version"]; v == nil {
 		l.add(root, "version is missing; write “version: 1”")
@@ -71,7 +69,7 @@ func (l *loader) policy(root *node) *Policy {
 		return p
 	}
 	p.fallback = rule{name: "default", line: d.line}
-	l.outcome(d, l.fields(d, "allow", "deny", "require"), &p.fallback)
+	l.outcome(d, l.fields(d, outcomeKeys), &p.fallback)
 	p.fallback.required = p.fallback.required.bind(p.fallback.name)
 	p.lines = make(map[string]int)
 	for name, n := range l.named {
@@ -143,7 +141,7 @@ func (l *loader) readRules(n *node, p *Policy) {
 			l.add(item, "a rule is a map with name, match, and one of allow, deny, require")
 			continue
 		}
-		f := l.fields(item, "name", "match", "when", "allow", "deny", "require", "report_only")
+		f := l.fields(item, ruleKeys)
 		r := &rule{line: item.line}
 		if name := f["name"]; name == nil {
 			l.add(item, "the rule has no name; every rule needs one of its own")
@@ -194,7 +192,7 @@ func (l *loader) conditionsOf(f map[string]*node, r *rule) {
 // outcome reads exactly one of allow, deny, require.
 func (l *loader) outcome(n *node, f map[string]*node, r *rule) {
 	count := 0
-	for _, key := range []string{"allow", "deny", "require"} {
+	for _, key := range outcomeKeys.names() {
 		value := f[key]
 		if value == nil {
 			continue
@@ -237,15 +235,15 @@ func (l *loader) pairs(n *node, f func(key, value *node)) {
 }
 
 // fields reads a map whose keys are known.
-func (l *loader) fields(n *node, known ...string) map[string]*node {
+func (l *loader) fields(n *node, known keys) map[string]*node {
 	out := make(map[string]*node)
 	if n.kind != mapNode {
-		l.add(n, "expected a map with %s", choices(known))
+		l.add(n, "expected a map with %s", choices(known.names()))
 		return out
 	}
 	l.pairs(n, func(key, value *node) {
-		if !slices.Contains(known, key.text) {
-			l.add(key, "unknown key %q; expected %s", key.text, choices(known))
+		if !known.has(key.text) {
+			l.add(key, "unknown key %q; expected %s", key.text, choices(known.names()))
 			return
 		}
 		out[key.text] = value
@@ -288,6 +286,9 @@ func (l *loader) duration(n *node) (time.Duration, bool) {
 }
 
 func parseDuration(s string) (time.Duration, bool) {
+	if strings.ContainsAny(s, "+-") {
+		return 0, false
+	}
 	if days, rest, ok := strings.Cut(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		if err != nil {
@@ -298,8 +299,8 @@ func parseDuration(s string) (time.Duration, bool) {
 			return d, true
 		}
 		more, err := time.ParseDuration(rest)
-		return d + more, err == nil && more >= 0
+		return d + more, err == nil
 	}
 	d, err := time.ParseDuration(s)
-	return d, err == nil && d >= 0
+	return d, err == nil
 }

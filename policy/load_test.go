@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestMistakes holds the text of every mistake, with its place.
-func TestMistakes(t *testing.T) {
+// oneMistake are files with one mistake each, and what is said of it.
+var oneMistake = func() []struct{ name, text, want string } {
 	const head, tail = "version: 1\n", "default: {require: signed_in}\n"
-	for _, c := range []struct{ name, text, want string }{
+	return []struct{ name, text, want string }{
 		{"empty", "", "1:1: the file is empty"},
 		{"comment only", "# nothing\n", "1:1: the file is empty"},
 		{"a list", "- a\n", "1:1: expected a policy"},
@@ -68,7 +68,12 @@ func TestMistakes(t *testing.T) {
 		{"never reached, other case", head + "rules:\n  - {name: a, match: {path: /a/*}, deny: true}\n  - {name: b, match: {path: /A/b}, require: mfa}\n" + tail, `rule "b" can never match`},
 		{"never reached, wildcard", head + "rules:\n  - {name: a, match: {host: '*.x.test'}, deny: true}\n  - {name: b, match: {host: '*.y.x.test', method: GET}, require: mfa}\n" + tail, `rule "b" can never match`},
 		{"never reached, network", head + "rules:\n  - {name: a, match: {client_ip: 10.0.0.0/8}, deny: true}\n  - {name: b, match: {client_ip: 10.1.0.0/16}, require: mfa}\n" + tail, `rule "b" can never match`},
-	} {
+	}
+}()
+
+// TestMistakes holds the text of every mistake, with its place.
+func TestMistakes(t *testing.T) {
+	for _, c := range oneMistake {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := Load("p.yaml", []byte(c.text))
 			var bad *LoadError

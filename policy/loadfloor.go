@@ -15,7 +15,7 @@ func (l *loader) readFloors(n *node, p *Policy) {
 			l.add(item, "a floor is a map with require, and name, match, when, report_only as needed")
 			continue
 		}
-		f := l.fields(item, "name", "match", "when", "require", "report_only")
+		f := l.fields(item, floorKeys)
 		r := &rule{line: item.line, outcome: StepUp}
 		if name := f["name"]; name != nil {
 			l.name(name, r)

@@ -9,14 +9,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-var matchKeys = []string{"host", "path", "path_regexp", "method", "query", "header", "client_ip", "user", "group"}
-
 func (l *loader) match(n *node, m *match) {
-	if n.kind != mapNode {
-		l.add(n, "expected a map with %s", choices(matchKeys))
-		return
-	}
-	f := l.fields(n, matchKeys...)
+	f := l.fields(n, matchKeys)
 	if v := f["host"]; v != nil {
 		l.hosts(v, m)
 	}
@@ -140,8 +134,8 @@ func badPath(path string, prefix bool) string {
 
 func (l *loader) regexps(n *node, m *match) {
 	for _, t := range l.texts(n) {
-		if len(t.text) > 1000 {
-			l.add(t, "the regular expression is longer than 1000 characters")
+		if len(t.text) > maxPattern {
+			l.add(t, "the regular expression is longer than %d characters", maxPattern)
 			continue
 		}
 		flags := "(?i)"

@@ -10,10 +10,9 @@ import (
 )
 
 var (
-	requirementKeys = []string{"factor", "all_of", "any_of", "factors", "max_age", "once", "remember_device"}
-	factorKeys      = []string{"user_verification", "attachment", "aaguid", "provider", "recovery"}
-	variantName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	uuidText        = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	chains      = []string{"ethereum", "solana"}
+	variantName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	uuidText    = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
 // parseFactorName reads a factor as policies name it.
@@ -28,7 +27,7 @@ func parseFactorName(s string) (factorSpec, bool) {
 	case base == "oauth":
 		return spec, variantName.MatchString(variant)
 	case base == "crypto_wallet":
-		return spec, variant == "ethereum" || variant == "solana"
+		return spec, slices.Contains(chains, variant)
 	}
 	return factorSpec{}, false
 }
@@ -42,11 +41,11 @@ func (l *loader) requirement(n *node) *Requirement {
 		l.add(n, "expected a requirement; write all_of or any_of before the list")
 		return nil
 	}
-	keys := append(slices.Clone(requirementKeys), factorKeys...)
+	known := requirementMapKeys
 	if l.bound {
-		keys = append(keys, "rule")
+		known = append(slices.Clone(known), key{name: "rule"})
 	}
-	f := l.fields(n, keys...)
+	f := l.fields(n, known)
 	r := l.requirementBody(n, f)
 	if r == nil {
 		return nil
@@ -60,7 +59,7 @@ func (l *loader) requirement(n *node) *Requirement {
 	if v := f["remember_device"]; v != nil {
 		l.remember(v, r)
 	}
-	for _, key := range factorKeys {
+	for _, key := range factorKeys.names() {
 		if v := f[key]; v != nil {
 			l.attribute(key, v, r)
 		}
@@ -93,7 +92,7 @@ func (l *loader) requirementName(n *node) *Requirement {
 func (l *loader) requirementBody(n *node, f map[string]*node) *Requirement {
 	var r *Requirement
 	count := 0
-	for _, key := range []string{"factor", "all_of", "any_of", "factors"} {
+	for _, key := range requirementBodyKeys.names() {
 		v := f[key]
 		if v == nil {
 			continue
@@ -171,7 +170,7 @@ func (l *loader) attribute(key string, v *node, r *Requirement) {
 		}
 		r.factor.userVerified = true
 	case key == "attachment":
-		if v.text != "platform" && v.text != "cross-platform" {
+		if !slices.Contains(attachments, v.text) {
 			l.add(v, "attachment is “platform” or “cross-platform”")
 			return
 		}

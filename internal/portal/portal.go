@@ -54,6 +54,7 @@ func New(c Config) *Portal {
 	}
 	p.routeAPI()
 	p.routePages()
+	p.routeSchemas()
 	p.mux.Handle("GET "+ui.PathAssets, c.Pages.Assets())
 	if c.JWKS != nil {
 		p.mux.Handle("GET "+Prefix+"jwks.json", c.JWKS)
