@@ -14,6 +14,7 @@ import (
 
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
@@ -136,7 +137,7 @@ func (rt *runtime) build(opener StoreOpener, keys *secrets) error {
 	if rt.peppers, err = ring.DeriveAll("password", 32); err != nil {
 		return err
 	}
-	rt.sessions = session.NewManager(rt.db, identities{rt.accounts}, session.DefaultLimits, cachedSessions, rand.Reader)
+	rt.sessions = session.NewManager(rt.db, flow.Identities{Accounts: rt.accounts}, session.DefaultLimits, cachedSessions, rand.Reader)
 	rt.accounts.OnChange(rt.sessions.UserChanged)
 	rt.queue = delivery.NewQueue(rt.db, rand.Reader, rt.warn)
 	return nil
@@ -216,20 +217,4 @@ func (rt *runtime) Destruct() error {
 	closed := rt.store.Close()
 	rt.done.Wait()
 	return errors.Join(flushed, closed)
-}
-
-// identities tells the sessions who their users are.
-type identities struct{ accounts *account.Accounts }
-
-// Identity implements session.Users.
-func (i identities) Identity(ctx context.Context, userID string) (session.Identity, error) {
-	u, _, err := i.accounts.Get(ctx, userID)
-	if err != nil {
-		return session.Identity{}, err
-	}
-	m := u.PrimaryEmail()
-	return session.Identity{
-		ID: u.ID, Email: m.Address, EmailVerified: m.Verified, Name: u.Name, Groups: u.AllGroups(),
-		CustomClaims: u.AllClaims(), Locked: u.Locked(),
-	}, nil
 }

@@ -75,6 +75,8 @@ type Proof struct {
 	// ForRules names the rules that the proof was made for and serves once each, beside being
 	// an ordinary proof; usually empty.
 	ForRules []string
+	// Browser tells the browser in which it was proven from others; it may be empty.
+	Browser string
 
 	EmailAddress string
 	PhoneNumber  string

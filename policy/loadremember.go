@@ -14,7 +14,7 @@ func (l *loader) maxAge(n *node, r *Requirement) time.Duration {
 	case d < time.Second:
 		l.add(n, "max_age must be at least 1s")
 		return 0
-	case d < minRememberAge && r.hasRemember():
+	case d < minRememberAge && r.Remembers() != 0:
 		l.add(n, "a max_age under 1h cannot stand around remember_device")
 	}
 	return d
@@ -25,7 +25,7 @@ func (l *loader) once(n, rule *node, r *Requirement) {
 		l.add(n, "once can only be true; leave it out otherwise")
 		return
 	}
-	if r.hasRemember() {
+	if r.Remembers() != 0 {
 		l.add(n, "once cannot stand around remember_device: a proof for one request is never remembered")
 	}
 	r.once = true
@@ -46,7 +46,7 @@ func (l *loader) remember(n *node, r *Requirement) {
 		l.add(n, "remember_device cannot stand in for webauthn, passkey, phishing_resistant, aal2 or aal3")
 	case r.hasOnce():
 		l.add(n, "remember_device cannot stand around once: a proof for one request is never remembered")
-	case r.hasRemember():
+	case r.Remembers() != 0:
 		l.add(n, "remember_device cannot stand around another remember_device")
 	case r.MaxAge() != 0 && r.MaxAge() < minRememberAge:
 		l.add(n, "remember_device cannot stand around a max_age under 1h")
@@ -55,19 +55,6 @@ func (l *loader) remember(n *node, r *Requirement) {
 	default:
 		r.remember = d
 	}
-}
-
-// hasRemember tells whether a remembered device makes a difference anywhere.
-func (r *Requirement) hasRemember() bool {
-	if r.remember != 0 {
-		return true
-	}
-	for _, c := range r.children {
-		if c.hasRemember() {
-			return true
-		}
-	}
-	return false
 }
 
 // resistant tells whether the requirement names a factor that is proven without a secret that

@@ -27,6 +27,19 @@ func (r *Requirement) recalled(e *evidence, outer scope) bool {
 	return r.remember != 0 && e.recalls(r.remember) && r.lacking(e, outer) <= 1
 }
 
+// Remembers is the longest time for which the requirement lets a remembered device stand in for
+// a factor, anywhere in it; 0 when it never does.
+func (r *Requirement) Remembers() time.Duration {
+	if r == nil {
+		return 0
+	}
+	longest := r.remember
+	for _, c := range r.children {
+		longest = max(longest, c.Remembers())
+	}
+	return longest
+}
+
 // recalls tells whether the device was remembered within a span. A device that was remembered
 // in the future was not.
 func (e *evidence) recalls(span time.Duration) bool {

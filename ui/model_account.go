@@ -136,6 +136,8 @@ type Wallet struct {
 type Device struct {
 	ID, Name  string
 	ExpiresAt time.Time
+	// Current is set for the browser that the page is shown in.
+	Current bool
 }
 
 // Session is one signed-in browser.

@@ -16,6 +16,8 @@ import "time"
 //     (webauthn, passkey, crypto_wallet);
 //   - action=cancel drops the flow and what it holds, and leads to a safe page.
 //
+// verify, start and continue take remember=yes when the page offers it.
+//
 // The link "Not you?" posts csrf, flow, action=switch to [PathSignOut].
 type Challenge struct {
 	Common
@@ -36,6 +38,10 @@ type Challenge struct {
 	Lasts time.Duration
 	// Once is set when the confirmation holds for this one request only.
 	Once bool
+	// Rememberable is for how long this browser can be remembered instead of asking for the
+	// second factor; 0 offers nothing. Remember is set when it was ticked.
+	Rememberable time.Duration
+	Remember     bool
 	// Held describes a request that is repeated after the challenge; nil when none.
 	Held *Held
 	// Assure is "verified" when the key must check fingerprint, face or PIN.

@@ -73,6 +73,14 @@ func (m Challenge) StepList() []string {
 	return out
 }
 
+// RememberText is the offer to remember this browser; empty when there is none.
+func (m Challenge) RememberText() string {
+	if m.Rememberable <= 0 {
+		return ""
+	}
+	return "Do not ask for a second factor in this browser for " + duration(m.Rememberable)
+}
+
 // LastsText says how long the confirmation holds.
 func (m Challenge) LastsText() string {
 	switch {

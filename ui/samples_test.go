@@ -80,6 +80,7 @@ func samples() []sample {
 		{"challenge-sms", 200, challenge(sms, nil)},
 		{"challenge-link", 200, challenge(link, func(p *Challenge) { p.Sent = true })},
 		{"challenge-recovery", 200, challenge(rec, nil)},
+		{"challenge-remember", 200, challenge(totp, func(p *Challenge) { p.Rememberable, p.Remember = 30*24*time.Hour, true })},
 		{"challenge-passkey", 200, challenge(passkey, func(p *Challenge) { p.Others = []Method{totp} })},
 		{"challenge-key", 200, challenge(key, func(p *Challenge) { p.Assure = "verified"; p.Target = Target{}; p.Lasts = 0 })},
 		{"challenge-oauth", 200, challenge(google, nil)},
@@ -146,7 +147,7 @@ func sampleAccount(c Common, i Identity, sessions []Session) Account {
 		Recovery:  RecoveryState{Set: true, Left: 3, Of: 10, CreatedAt: noon.Add(-40 * 24 * time.Hour)},
 		Providers: []Connection{{ID: "c1", Provider: "google", Label: "Google", Email: "ada@gmail.example", Removable: true}, {Provider: "corp", Label: "Corporate login"}},
 		Wallets:   []Wallet{{ID: "w1", Address: "0x52908400098527886E0F7030069857D2E4169EE7", Chain: "Ethereum", UsedAt: noon.Add(-200 * time.Hour), Removable: true}},
-		Devices:   []Device{{ID: "d1", Name: "Firefox on Linux", ExpiresAt: noon.Add(20 * 24 * time.Hour)}},
+		Devices:   []Device{{ID: "d1", Name: "Firefox on Linux", ExpiresAt: noon.Add(20 * 24 * time.Hour), Current: true}},
 		Sessions:  sessions,
 		Offers:    Offers{Password: true, TOTP: true, Passkeys: true, SecurityKeys: true, Phones: true, Wallets: true},
 	}

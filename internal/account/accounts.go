@@ -29,7 +29,6 @@ const (
 	maxKeys       = 20
 	maxIdentities = 10
 	maxWallets    = 10
-	maxDevices    = 20
 
 	maxGroups = 100
 	maxGroup  = 100

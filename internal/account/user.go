@@ -83,19 +83,6 @@ type Wallet struct {
 	LastUsedAt time.Time `cbor:"5,keyasint"`
 }
 
-// Device is a browser in which the user proved complete multi-factor authentication and that
-// rules with remember_device may take for a second factor until it expires.
-type Device struct {
-	ID string `cbor:"1,keyasint"`
-	// Browser recognises the random id that the browser keeps in a cookie; it is a hash.
-	Browser   string    `cbor:"2,keyasint"`
-	UserAgent string    `cbor:"3,keyasint,omitempty"`
-	CreatedAt time.Time `cbor:"4,keyasint"`
-	// ProvenAt is when multi-factor authentication was last complete in it.
-	ProvenAt  time.Time `cbor:"5,keyasint"`
-	ExpiresAt time.Time `cbor:"6,keyasint"`
-}
-
 // Email is one e-mail address of a user. The first of a user is the one shown to apps.
 type Email struct {
 	ID         string    `cbor:"1,keyasint"`

@@ -23,6 +23,8 @@ const (
 	AttemptsLocked   Kind = "attempts_locked"
 	PasswordChanged  Kind = "password_changed"
 	PasswordReset    Kind = "password_reset"
+	DeviceRemembered Kind = "device_remembered"
+	DeviceForgotten  Kind = "device_forgotten"
 	InvitationIssued Kind = "invitation_issued"
 	// KeyCloned tells that a WebAuthn credential's counter did not grow: there may be a copy.
 	KeyCloned Kind = "webauthn_cloned"

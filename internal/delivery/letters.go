@@ -51,6 +51,7 @@ const (
 	NoticeRecoveryCodesRenewed NoticeKind = "recovery_codes_renewed"
 	NoticeFactorAdded          NoticeKind = "factor_added"
 	NoticeFactorRemoved        NoticeKind = "factor_removed"
+	NoticeDeviceRemembered     NoticeKind = "device_remembered"
 )
 
 // EmailCode is the mail with a sign-in code.
@@ -94,6 +95,8 @@ func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
 		what = "Added to your account: " + n.Detail
 	case NoticeFactorRemoved:
 		what = "Removed from your account: " + n.Detail
+	case NoticeDeviceRemembered:
+		what = "A browser is now remembered: " + n.Detail
 	default:
 		return Message{}, fmt.Errorf("no notice of kind %q", kind)
 	}

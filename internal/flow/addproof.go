@@ -78,6 +78,7 @@ func (e *Engine) admit(ctx context.Context, v Visitor, at account.Attempt, c *ca
 	if err := e.mayCount(v, c); err != nil {
 		return session.Issued{}, err
 	}
+	c.proof.Browser = e.browserKey(v)
 	c.proof.ForRules = e.required(v).OnceFor(session.Factor(c.proof))
 	switch {
 	case c.created:

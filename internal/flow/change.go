@@ -77,6 +77,9 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string) error {
 	if err := e.sessions.Drop(ctx, u.ID, gone...); err != nil {
 		return asError(err)
 	}
+	if err := e.accounts.ForgetDevices(ctx, u.ID, v.Device); err != nil {
+		return asError(err)
+	}
 	e.record(v, audit.Event{Kind: audit.FactorRemoved, CredentialID: id})
 	return e.notify(ctx, u.ID, noticeFactorRemoved(what), v)
 }
@@ -188,6 +191,10 @@ func noticeFactorAdded(what string) notice {
 	return notice{kind: delivery.NoticeFactorAdded, detail: what}
 }
 
+func noticeDeviceRemembered(agent string) notice {
+	return notice{kind: delivery.NoticeDeviceRemembered, detail: agent}
+}
+
 func noticeFactorRemoved(what string) notice {
 	return notice{kind: delivery.NoticeFactorRemoved, detail: what}
 }
@@ -263,12 +270,16 @@ func (e *Engine) RevokeSession(ctx context.Context, v Visitor, id string) error 
 	return nil
 }
 
-// RevokeOtherSessions ends all sessions of the visitor's user but this one.
+// RevokeOtherSessions ends all sessions of the visitor's user but this one, and forgets all
+// remembered devices but this one.
 func (e *Engine) RevokeOtherSessions(ctx context.Context, v Visitor) error {
 	if v.Session == nil {
 		return ErrNoSession
 	}
 	if err := e.sessions.RevokeAll(ctx, v.Session.UserID, v.Session); err != nil {
+		return asError(err)
+	}
+	if err := e.accounts.ForgetDevices(ctx, v.Session.UserID, v.Device); err != nil {
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.SessionRevoked, Reason: "all_others"})

@@ -180,6 +180,9 @@ type Visitor struct {
 	// Browser is the random id that the browser keeps, which tells it from others; empty for
 	// one that keeps none.
 	Browser string
+	// Device is the value by which the browser shows that it is remembered; empty when it
+	// shows none.
+	Device string
 	// Flow is the id of the flow in which the visitor proves something; empty outside one.
 	Flow string
 	// Origin is the configured origin of the site, such as "https://wiki.example.com"; empty

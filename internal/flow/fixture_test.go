@@ -16,8 +16,6 @@ import (
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/store/storetest"
-
-	"context"
 )
 
 const secret = "seven quiet lamps over water"
@@ -54,16 +52,6 @@ func (e *events) count(kind audit.Kind) (n int) {
 	return n
 }
 
-type identities struct{ accounts *account.Accounts }
-
-func (i identities) Identity(ctx context.Context, id string) (session.Identity, error) {
-	u, _, err := i.accounts.Get(ctx, id)
-	if err != nil {
-		return session.Identity{}, err
-	}
-	return session.Identity{ID: u.ID, Email: u.PrimaryEmail().Address, Groups: u.Groups, Locked: u.Locked()}, nil
-}
-
 var hasher = sync.OnceValues(func() (*password.Hasher, error) {
 	return password.NewHasher(password.Options{MemoryKiB: 8, Iterations: 1, Concurrent: 8, Peppers: [][]byte{storetest.Secret()}})
 })
@@ -76,7 +64,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sessions := session.NewManager(db, identities{accounts}, session.DefaultLimits, 1000, rand.Reader)
+	sessions := session.NewManager(db, Identities{Accounts: accounts}, session.DefaultLimits, 1000, rand.Reader)
 	accounts.OnChange(sessions.UserChanged)
 	queue := delivery.NewQueue(db, rand.Reader, func(msg string, err error) { t.Errorf("%s: %v", msg, err) })
 	h.outbox = delivery.NewOutbox(h.clock.Now)

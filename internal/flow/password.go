@@ -189,6 +189,9 @@ func (e *Engine) SetPassword(ctx context.Context, v Visitor, secret string) erro
 	if err := e.sessions.RevokeAll(ctx, u.ID, v.Session); err != nil {
 		return asError(err)
 	}
+	if err := e.accounts.ForgetDevices(ctx, u.ID, v.Device); err != nil {
+		return asError(err)
+	}
 	e.record(v, audit.Event{Kind: audit.PasswordChanged})
 	return e.notify(ctx, u.ID, noticePasswordChanged, v)
 }
@@ -273,8 +276,8 @@ func (e *Engine) Reset(ctx context.Context, v Visitor, token, secret string) err
 	if err := e.accounts.ForgetFailures(ctx, t.UserID, factors.Password, account.PasswordID(t.UserID)); err != nil {
 		return asError(err)
 	}
-	if err := e.sessions.RevokeAll(ctx, t.UserID, nil); err != nil {
-		return asError(err)
+	if err := e.endAll(ctx, t.UserID); err != nil {
+		return err
 	}
 	e.record(Visitor{IP: v.IP}, audit.Event{Kind: audit.PasswordReset, UserID: t.UserID})
 	return e.notify(ctx, t.UserID, noticePasswordChanged, v)

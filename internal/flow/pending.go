@@ -51,6 +51,8 @@ type Pending struct {
 	// its own, which is closed at the end; empty otherwise.
 	Window string `cbor:"11,keyasint,omitempty"`
 	Phone  string `cbor:"12,keyasint,omitempty"`
+	// Remember is set when the visitor asked to have this device remembered at the end.
+	Remember bool `cbor:"13,keyasint,omitempty"`
 }
 
 // ExpiresAt is when the flow can no longer be finished.
@@ -150,6 +152,9 @@ type Progress struct {
 	Satisfied bool
 	Missing   []Missing
 	Options   []Option
+	// Rememberable is for how long this device could be remembered at the end; 0 when the
+	// requirement knows of no such thing, or the device is remembered already.
+	Rememberable time.Duration
 }
 
 // Missing is one alternative set of factors that would meet the requirement.
@@ -185,10 +190,14 @@ func (e *Engine) Progress(ctx context.Context, v Visitor, p Pending) (Progress, 
 
 func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required *policy.Requirement) (Progress, error) {
 	out.Required = required
-	missing := required.Missing(v.Session.Subject().Factors, e.db.Now())
+	s := e.subject(v)
+	missing := required.MissingFor(s, e.db.Now())
 	if len(missing) == 0 {
 		out.Satisfied = true
 		return out, nil
+	}
+	if s.RememberedAt.IsZero() {
+		out.Rememberable = required.Remembers()
 	}
 	u, err := e.User(ctx, v)
 	if err != nil {
@@ -296,14 +305,6 @@ func hint(u *account.User, id string) string {
 		return k.Name
 	}
 	return ""
-}
-
-// Subject returns the visitor's session as the policy reads it; nil for nobody.
-func (v Visitor) Subject() *policy.Subject {
-	if v.Session == nil {
-		return nil
-	}
-	return v.Session.Subject()
 }
 
 // StepUp begins a flow for a requirement of the gateway's own, such as that for changing

@@ -69,7 +69,15 @@ func (e *Engine) LockUser(ctx context.Context, id string) error {
 		return asError(err)
 	}
 	e.record(Visitor{}, audit.Event{Kind: audit.AccountLocked, UserID: id, ByAdmin: true})
-	return asError(e.sessions.RevokeAll(ctx, id, nil))
+	return e.endAll(ctx, id)
+}
+
+// endAll ends all sessions of a user and forgets all remembered devices.
+func (e *Engine) endAll(ctx context.Context, id string) error {
+	if err := e.sessions.RevokeAll(ctx, id, nil); err != nil {
+		return asError(err)
+	}
+	return asError(e.accounts.ForgetDevices(ctx, id, ""))
 }
 
 // UnlockUser lifts the lock of an administrator and the lock after too many failures.
@@ -109,8 +117,8 @@ func (e *Engine) ResetFactor(ctx context.Context, id string, factor factors.Prod
 	if err := e.accounts.ForgetFailures(ctx, id, factor, credential); err != nil {
 		return asError(err)
 	}
-	if err := e.sessions.RevokeAll(ctx, id, nil); err != nil {
-		return asError(err)
+	if err := e.endAll(ctx, id); err != nil {
+		return err
 	}
 	e.record(Visitor{}, audit.Event{Kind: audit.FactorRemoved, UserID: id, Factor: string(factor), ByAdmin: true})
 	return e.notify(ctx, id, noticeFactorRemoved(what), Visitor{})
@@ -135,7 +143,7 @@ func (e *Engine) UserSessions(ctx context.Context, id string) ([]*session.Sessio
 func (e *Engine) RevokeUserSessions(ctx context.Context, id, sessionID string) error {
 	var err error
 	if sessionID == "" {
-		err = e.sessions.RevokeAll(ctx, id, nil)
+		err = e.endAll(ctx, id)
 	} else {
 		err = e.sessions.Revoke(ctx, id, sessionID)
 	}

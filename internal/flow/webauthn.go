@@ -175,7 +175,7 @@ func (e *Engine) verifiesUser(v Visitor, required *policy.Requirement, email str
 	if v.Session == nil {
 		return email == "" || !e.starts(factors.WebAuthn)
 	}
-	for _, set := range required.Missing(v.Session.Subject().Factors, e.db.Now()) {
+	for _, set := range required.MissingFor(e.subject(v), e.db.Now()) {
 		for _, need := range set {
 			if need.UserVerified || need.Factor == string(factors.Passkey) {
 				return true

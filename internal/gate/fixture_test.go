@@ -92,6 +92,16 @@ func (f *flows) Begin(p flow.Pending) (string, error) {
 
 func (*flows) FormToken(string, string) string { return "token" }
 
+// RememberedAt knows the devices of the identity by their plain value.
+func (*flows) RememberedAt(s *session.Session, device string) time.Time {
+	for _, d := range s.User.Devices {
+		if d.Secret == device {
+			return d.ProvenAt
+		}
+	}
+	return time.Time{}
+}
+
 // yard is a gate with one user and an upstream that remembers what reached it.
 type yard struct {
 	*Gate

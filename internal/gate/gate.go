@@ -38,6 +38,9 @@ type Sessions interface {
 type Flows interface {
 	Begin(p flow.Pending) (id string, err error)
 	FormToken(host, family string) string
+	// RememberedAt is when the device that keeps a value was remembered for the user of a
+	// session; the zero time when it is not.
+	RememberedAt(s *session.Session, device string) time.Time
 }
 
 // Engine is what all gates of an installation share.
@@ -120,8 +123,7 @@ type request struct {
 	original target
 	plain    bool
 	session  *session.Session
-	cookie   string // of the session
-	browser  string
+	cookies  visit.Cookies
 	// spends are the proofs by which the readings of the request pass, spent those used up.
 	spends, spent []policy.Factor
 	// reports are what rules with report_only would have done.
@@ -216,17 +218,17 @@ func (g *Gate) canonical(q *request) bool {
 // lookup takes our cookies out of the request and finds the session. A malformed, repeated or
 // unknown cookie is no cookie.
 func (g *Gate) lookup(q *request) {
-	q.cookie, q.browser = cookies(q.r.Header, q.plain)
+	q.cookies = cookies(q.r.Header, q.plain)
 	g.find(q)
 }
 
 // find looks the session of the request up.
 func (g *Gate) find(q *request) {
 	q.session = nil
-	if q.cookie == "" {
+	if q.cookies.Session == "" {
 		return
 	}
-	s, err := g.Sessions.Lookup(q.r.Context(), q.cookie)
+	s, err := g.Sessions.Lookup(q.r.Context(), q.cookies.Session)
 	switch {
 	case err == nil:
 		q.session = s
@@ -242,11 +244,11 @@ func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, e
 	if !ok || len(cookies) == 0 {
 		return nil, nil
 	}
-	value, _, _, _ := readCookies(cookies, r.TLS == nil && h.loopback())
-	if value == "" {
+	values, _, _ := readCookies(cookies, r.TLS == nil && h.loopback())
+	if values.Session == "" {
 		return nil, nil
 	}
-	s, err := e.Sessions.Lookup(r.Context(), value)
+	s, err := e.Sessions.Lookup(r.Context(), values.Session)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -264,10 +266,7 @@ func (g *Gate) decide(q *request) policy.Decision {
 	if extendedConnect(q.r) {
 		r.Method = http.MethodGet // what the upgrade is called in HTTP/1.1, and upstream
 	}
-	var subject *policy.Subject
-	if q.session != nil {
-		subject = q.session.Subject()
-	}
+	subject := g.subject(q)
 	if len(q.spent) > 0 {
 		subject = withProofs(subject, q.spent)
 	}
@@ -294,6 +293,24 @@ func (g *Gate) decide(q *request) policy.Decision {
 		}
 	}
 	return d
+}
+
+// subject is the visitor as the policy reads one, on this device; nil for nobody.
+func (g *Gate) subject(q *request) *policy.Subject {
+	if q.session == nil {
+		return nil
+	}
+	s := q.session.Subject()
+	if q.cookies.Device == "" {
+		return s
+	}
+	at := g.Flows.RememberedAt(q.session, q.cookies.Device)
+	if at.IsZero() {
+		return s
+	}
+	here := *s
+	here.RememberedAt = at
+	return &here
 }
 
 // judge asks the policy about one reading of the request.
@@ -352,7 +369,7 @@ func (g *Gate) portal(q *request) {
 		return
 	}
 	v := &visit.Visit{
-		Session: q.session, Browser: q.browser, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
+		Session: q.session, Browser: q.cookies.Browser, Device: q.cookies.Device, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
 		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
 	}
 	if q.arrival.Judged != nil {

@@ -93,25 +93,25 @@ func forged(name string) bool {
 	})
 }
 
-// cookies takes our two cookies out of a request and returns what readCookies finds in them.
-// All other cookies stay as they were sent, byte for byte and in order.
-func cookies(h http.Header, plain bool) (session, browser string) {
+// cookies takes our cookies out of a request and returns what readCookies finds in them. All
+// other cookies stay as they were sent, byte for byte and in order.
+func cookies(h http.Header, plain bool) visit.Cookies {
 	lines, ok := h["Cookie"]
 	if !ok {
-		return "", ""
+		return visit.Cookies{}
 	}
-	session, browser, mine, others := readCookies(lines, plain)
+	values, mine, others := readCookies(lines, plain)
 	if mine > 0 {
 		keepOthers(h, lines, others)
 	}
-	return session, browser
+	return values
 }
 
-// readCookies returns the value of each of our two cookies, or "" where there is none, more
-// than one, or any variant of the spelling of either; and how many are ours and others'.
-func readCookies(lines []string, plain bool) (session, browser string, mine, others int) {
-	sessionName, browserName := visit.CookieNames(plain)
-	var sessions, browsers, variants int
+// readCookies returns the value of each of our cookies, or "" where there is none, more than
+// one, or any variant of the spelling of one; and how many are ours and others'.
+func readCookies(lines []string, plain bool) (values visit.Cookies, mine, others int) {
+	names := visit.CookieNames(plain)
+	var sessions, browsers, devices, variants int
 	for _, line := range lines {
 		if !mentions(line) {
 			others++
@@ -122,24 +122,30 @@ func readCookies(lines []string, plain bool) (session, browser string, mine, oth
 			switch {
 			case !our:
 				others++
-			case key == sessionName:
-				session = text
+			case key == names.Session:
+				values.Session = text
 				sessions++
-			case key == browserName:
-				browser = text
+			case key == names.Browser:
+				values.Browser = text
 				browsers++
+			case key == names.Device:
+				values.Device = text
+				devices++
 			default:
 				variants++ // makes every spelling doubtful
 			}
 		}
 	}
 	if sessions != 1 || variants > 0 {
-		session = ""
+		values.Session = ""
 	}
 	if browsers != 1 || variants > 0 {
-		browser = ""
+		values.Browser = ""
 	}
-	return session, browser, sessions + browsers + variants, others
+	if devices != 1 || variants > 0 {
+		values.Device = ""
+	}
+	return values, sessions + browsers + devices + variants, others
 }
 
 // keepOthers leaves the cookies that are not ours in a request.
@@ -177,7 +183,8 @@ func ours(part string) (name, value string, ok bool) {
 	name, value, _ = strings.Cut(part, "=")
 	name = strings.TrimLeft(name, " ")
 	switch name { // exact, without an allocation
-	case visit.CookieName, visit.LoopbackCookieName, visit.BrowserCookieName, visit.LoopbackBrowserCookieName:
+	case visit.CookieName, visit.LoopbackCookieName, visit.BrowserCookieName, visit.LoopbackBrowserCookieName,
+		visit.DeviceCookieName, visit.LoopbackDeviceCookieName:
 		return name, value, true
 	}
 	if !mentions(name) && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
@@ -192,7 +199,7 @@ func ours(part string) (name, value string, ok bool) {
 	for _, prefix := range []string{"__host-", "__secure-", "__http-", "http-"} {
 		bare = strings.TrimPrefix(bare, prefix)
 	}
-	return name, value, bare == visit.LoopbackCookieName || bare == visit.LoopbackBrowserCookieName
+	return name, value, bare == visit.LoopbackCookieName || bare == visit.LoopbackBrowserCookieName || bare == visit.LoopbackDeviceCookieName
 }
 
 func strip(line string) string {

@@ -59,6 +59,9 @@ func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
 		m.Recovery = ui.RecoveryState{Set: true, Left: u.Recovery.Left(), Of: len(u.Recovery.IDs()), CreatedAt: u.Recovery.CreatedAt}
 	}
 	p.furtherFactors(&m, u)
+	if err := p.devices(c, &m); err != nil {
+		return ui.Account{}, err
+	}
 	for _, s := range list {
 		m.Sessions = append(m.Sessions, sessionRow(s, c.visitor.Session))
 	}

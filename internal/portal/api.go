@@ -34,6 +34,8 @@ func (p *Portal) routeAPI() {
 	p.apiDelete("sessions/{id}", p.deleteSessionByID)
 	p.apiGet("user", p.getUser)
 	p.apiDelete("factors/{id}", p.deleteFactor)
+	p.apiGet("devices", p.getDevices)
+	p.apiDelete("devices/{id}", p.deleteDevice)
 	p.apiGet("flows/{id}", p.getFlow)
 	apiPost(p, "emails", p.postEmails)
 	apiPost(p, "passwords", p.postPasswords)

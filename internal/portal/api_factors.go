@@ -53,7 +53,7 @@ func (p *Portal) phoneProduct(channel string) (product factors.Product, ok bool)
 }
 
 func (p *Portal) postLinkSend(c *call, in emailIn) (answer, error) {
-	if err := p.remember(c); err != nil {
+	if err := p.tellApart(c); err != nil {
 		return nil, err
 	}
 	id, err := p.engine.SendLink(c.ctx(), c.visitor, in.Email, c.flow)
@@ -115,7 +115,7 @@ type keyIn struct {
 }
 
 func (p *Portal) postKeyStart(c *call, in keyIn) (answer, error) {
-	if err := p.remember(c); err != nil {
+	if err := p.tellApart(c); err != nil {
 		return nil, err
 	}
 	var required *policy.Requirement
@@ -147,7 +147,7 @@ type walletIn struct {
 }
 
 func (p *Portal) postWalletStart(c *call, in walletIn) (answer, error) {
-	if err := p.remember(c); err != nil {
+	if err := p.tellApart(c); err != nil {
 		return nil, err
 	}
 	challenge, err := p.engine.StartWallet(c.ctx(), c.visitor, in.Type, in.Address)

@@ -122,6 +122,7 @@ func (p *Portal) challengePage(c *call, ch *challenge) ui.Challenge {
 	m := ui.Challenge{
 		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c),
 		Method: ch.method(), Sent: ch.pending.MethodID != "", Lasts: lasts(ch.progress), Waiting: waiting(ch.pending),
+		Rememberable: ch.progress.Rememberable, Remember: ch.pending.Remember,
 	}
 	for _, o := range ch.methods {
 		if o.Value != m.Method.Value {
@@ -227,6 +228,7 @@ func (p *Portal) postChallenge(c *call) error {
 			ch.pending.MethodID = ""
 		}
 	}
+	ch.pending.Remember = c.value("remember") == "yes" || ch.pending.Remember && !c.ticks()
 	switch c.value("action") {
 	case "choose":
 		return p.again(c, ui.PathChallenge, ch.pending)
@@ -240,6 +242,16 @@ func (p *Portal) postChallenge(c *call) error {
 		return p.next(c, ch.pending)
 	}
 	return errBody
+}
+
+// ticks tells whether a form has the box that asks to have the device remembered, so that its
+// absence means no.
+func (c *call) ticks() bool {
+	switch c.value("action") {
+	case "verify", "start", "continue":
+		return true
+	}
+	return false
 }
 
 func (p *Portal) sendChallengeCode(c *call, ch *challenge) error {

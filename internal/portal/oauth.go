@@ -17,7 +17,7 @@ func (p *Portal) leave(c *call, provider string, pending flow.Pending, cancel st
 	if err != nil {
 		return err
 	}
-	if err := p.remember(c); err != nil {
+	if err := p.tellApart(c); err != nil {
 		return err
 	}
 	to, err := p.engine.StartOAuth(c.ctx(), c.visitor, provider, id)
@@ -49,7 +49,7 @@ func (p *Portal) startOAuth(c *call) error {
 			return err
 		}
 	}
-	if err := p.remember(c); err != nil {
+	if err := p.tellApart(c); err != nil {
 		return err
 	}
 	provider := c.r.PathValue("provider")

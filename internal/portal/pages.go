@@ -45,6 +45,7 @@ func (p *Portal) routePages() {
 	p.form(ui.PathTOTP, p.postTOTPForm)
 	p.form(ui.PathRecoveryCodes, p.postRecoveryForm)
 	p.form(ui.PathSessions, p.postSessionsForm)
+	p.form(ui.PathDevices, p.postDevicesForm)
 	p.page("GET "+Prefix+"{$}", func(c *call) error { return c.redirect(ui.PathAccount) })
 	p.page("GET "+ui.PathOutbox, p.showOutbox)
 	p.page("GET "+ui.PathOutboxJSON, p.outboxJSON)
@@ -185,6 +186,9 @@ func (p *Portal) next(c *call, pending flow.Pending) error {
 		return err
 	}
 	if progress.Satisfied {
+		if err := p.rememberDevice(c, progress); err != nil {
+			return err
+		}
 		return p.finish(c, pending)
 	}
 	pending.Method, pending.Email, pending.Phone, pending.MethodID = "", "", "", ""

@@ -23,7 +23,7 @@ func (p *Portal) passwordForm(c *call) (ui.Password, error) {
 	if err != nil {
 		return ui.Password{}, err
 	}
-	fresh := account.Fresh(c.visitor.Subject().Factors, account.PasswordMaxAge, p.engine.Now())
+	fresh := account.Fresh(c.visitor.Session.Subject().Factors, account.PasswordMaxAge, p.engine.Now())
 	return ui.Password{
 		Common: p.common(c, ""), Identity: p.identity(c), Set: u.Password != nil, NeedCurrent: u.PasswordUsable() && !fresh,
 		Minimum: account.PasswordMinimum(&u), Cancel: ui.PathAccount,

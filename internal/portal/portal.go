@@ -82,6 +82,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.refuse(c, errCrossOrigin)
 		return
 	}
+	if err := p.nameBrowser(c); err != nil {
+		p.refuse(c, err)
+		return
+	}
 	handler, pattern := p.mux.Handler(r)
 	if pattern == "" {
 		p.unrouted(c, handler)
@@ -134,21 +138,35 @@ func newCall(w http.ResponseWriter, r *http.Request) *call {
 	if flow.WellFormedBrowser(v.Browser) {
 		c.visitor.Browser = v.Browser
 	}
+	if flow.WellFormedBrowser(v.Device) {
+		c.visitor.Device = v.Device
+	}
 	return c
 }
 
-// remember makes sure that the browser has an id of its own, before something is begun that
-// only this browser may finish.
-func (p *Portal) remember(c *call) error {
-	if c.visitor.Browser != "" {
+// nameBrowser draws an id for a browser that has none before something is proven in it. The
+// browser gets it together with the session, if there is one.
+func (p *Portal) nameBrowser(c *call) error {
+	if c.r.Method != http.MethodPost || c.visitor.Browser != "" {
 		return nil
 	}
 	id, err := p.engine.NewBrowser()
-	if err != nil {
-		return err
+	c.visit.NameBrowser(id)
+	return err
+}
+
+// tellApart makes sure that the browser has an id of its own, before something is begun that
+// only this browser may finish.
+func (p *Portal) tellApart(c *call) error {
+	if c.visitor.Browser == "" {
+		id, err := p.engine.NewBrowser()
+		if err != nil {
+			return err
+		}
+		c.visit.NameBrowser(id)
+		c.visitor.Browser = id
 	}
-	c.visit.SetBrowser(c.w, id)
-	c.visitor.Browser = id
+	c.visit.SetBrowser(c.w)
 	return nil
 }
 

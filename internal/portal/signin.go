@@ -210,7 +210,7 @@ func (p *Portal) sendFor(c *call, product factors.Product, pending flow.Pending)
 	case factors.SMSOTP, factors.WhatsAppOTP:
 		methodID, err = p.engine.SendPhoneCode(c.ctx(), c.visitor, product, pending.Phone)
 	case factors.MagicLink:
-		if err = p.remember(c); err != nil {
+		if err = p.tellApart(c); err != nil {
 			return "", time.Time{}, err
 		}
 		pending.MethodID = ""

@@ -45,6 +45,9 @@ type AuthenticationFactor struct {
 	CredentialID string          `json:"-" cbor:"19,keyasint"`
 	// ForRule names the one rule that this proof serves, once; empty for an ordinary proof.
 	ForRule string `json:"-" cbor:"20,keyasint,omitempty"`
+	// Browser is the stored form of the id of the browser in which it was proven; empty when
+	// that browser keeps none.
+	Browser string `json:"-" cbor:"21,keyasint,omitempty"`
 }
 
 // EmailFactor names the mailbox that was proven.
@@ -107,6 +110,7 @@ func newFactor(p factors.Proof, order Sequence) AuthenticationFactor {
 		UpdatedAt:           p.AuthenticatedAt,
 		Product:             p.Product,
 		CredentialID:        p.CredentialID,
+		Browser:             p.Browser,
 	}
 	switch p.Product {
 	case factors.Password:

@@ -31,8 +31,16 @@ type Identity struct {
 	Name          string
 	Groups        []string
 	CustomClaims  map[string]any
+	// Devices are the remembered devices of the user.
+	Devices []Device
 	// Locked is set for an account that an administrator locked; it has no sessions.
 	Locked bool
+}
+
+// Device is a remembered device. Secret is the stored form of what the browser keeps.
+type Device struct {
+	Secret              string
+	ProvenAt, ExpiresAt time.Time
 }
 
 // Session is one signed-in visitor. It is immutable but for the time of last access.
@@ -72,6 +80,18 @@ func (s *Session) same(other *Session) bool {
 
 // Subject is the session as the policy reads it. It is computed once for each value.
 func (s *Session) Subject() *policy.Subject { return &s.subject }
+
+// ProvenIn lists what was proven in one browser, by the stored form of its id. An empty one is
+// no browser.
+func (s *Session) ProvenIn(browser string) []policy.Factor {
+	var out []policy.Factor
+	for i := range s.Factors {
+		if f := &s.Factors[i]; browser != "" && f.Browser == browser {
+			out = append(out, f.policyFactor())
+		}
+	}
+	return out
+}
 
 // LastAccess is the time of the latest request of the session that this node has seen.
 func (s *Session) LastAccess() time.Time { return time.UnixMilli(s.accessed.Load()).UTC() }

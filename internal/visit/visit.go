@@ -24,6 +24,10 @@ const (
 	// that tells one browser from another. It signs nobody in.
 	BrowserCookieName         = "__Host-Http-stepgate-browser"
 	LoopbackBrowserCookieName = "stepgate-browser"
+	// DeviceCookieName and LoopbackDeviceCookieName are those of the cookie by which a
+	// remembered device is known. It stands in for one factor at most, and signs nobody in.
+	DeviceCookieName         = "__Host-Http-stepgate-device"
+	LoopbackDeviceCookieName = "stepgate-device"
 )
 
 // browserLife is how long a browser keeps its id: as long as browsers keep any cookie.
@@ -35,6 +39,9 @@ type Visit struct {
 	Session *session.Session
 	// Browser is the id that the browser keeps; empty when it has none yet.
 	Browser string
+	// Device is the value by which the browser shows that it is remembered; empty when it
+	// shows none.
+	Device string
 	// IP is the client's address; the zero Addr when it is unknown.
 	IP netip.Addr
 	// Host is the canonical host, in lower case, with its port when that is not the default.
@@ -47,6 +54,9 @@ type Visit struct {
 	Loopback bool
 	// RequestID names the request in answers and logs.
 	RequestID string
+
+	// unnamed is set while the browser does not know the id that it was given.
+	unnamed bool
 }
 
 type key struct{}
@@ -61,9 +71,11 @@ func From(ctx context.Context) *Visit {
 }
 
 // SetCookie hands a session to the browser. The cookie has no expiry of its own: the
-// session's limits are kept by the gateway (NIST SP 800-63B-4, section 5.1.1).
+// session's limits are kept by the gateway (NIST SP 800-63B-4, section 5.1.1). With it goes the
+// id of a browser that has none yet.
 func (v *Visit) SetCookie(w http.ResponseWriter, value string) {
 	http.SetCookie(w, v.cookie(value))
+	v.SetBrowser(w)
 }
 
 // ClearCookie takes the session from the browser.
@@ -73,26 +85,43 @@ func (v *Visit) ClearCookie(w http.ResponseWriter) {
 	http.SetCookie(w, c)
 }
 
-// SetBrowser gives the browser an id of its own.
-func (v *Visit) SetBrowser(w http.ResponseWriter, id string) {
-	c := v.cookie(id) //nolint:gosec // Secure is off on plain-http loopback hosts only
-	_, c.Name = CookieNames(v.Plain)
+// NameBrowser gives the browser an id of its own, which SetBrowser or SetCookie hands over.
+func (v *Visit) NameBrowser(id string) { v.Browser, v.unnamed = id, true }
+
+// SetBrowser hands the browser the id that it does not know yet.
+func (v *Visit) SetBrowser(w http.ResponseWriter) {
+	if !v.unnamed {
+		return
+	}
+	v.unnamed = false
+	c := v.cookie(v.Browser) //nolint:gosec // Secure is off on plain-http loopback hosts only
+	c.Name = CookieNames(v.Plain).Browser
 	c.MaxAge = int(browserLife / time.Second)
 	http.SetCookie(w, c)
-	v.Browser = id
 }
 
-// CookieNames are the names of the two cookies.
-func CookieNames(plain bool) (session, browser string) {
+// SetDevice gives the browser the value by which it is remembered for so long.
+func (v *Visit) SetDevice(w http.ResponseWriter, value string, life time.Duration) {
+	c := v.cookie(value) //nolint:gosec // Secure is off on plain-http loopback hosts only
+	c.Name = CookieNames(v.Plain).Device
+	c.MaxAge = int(life / time.Second)
+	http.SetCookie(w, c)
+	v.Device = value
+}
+
+// Cookies are the names, or the values, of our cookies.
+type Cookies struct{ Session, Browser, Device string }
+
+// CookieNames are the names of our cookies.
+func CookieNames(plain bool) Cookies {
 	if plain {
-		return LoopbackCookieName, LoopbackBrowserCookieName
+		return Cookies{LoopbackCookieName, LoopbackBrowserCookieName, LoopbackDeviceCookieName}
 	}
-	return CookieName, BrowserCookieName
+	return Cookies{CookieName, BrowserCookieName, DeviceCookieName}
 }
 
 func (v *Visit) cookie(value string) *http.Cookie {
-	name, _ := CookieNames(v.Plain)
 	return &http.Cookie{ //nolint:gosec // Secure is off on plain-http loopback hosts only
-		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: !v.Plain, SameSite: http.SameSiteLaxMode,
+		Name: CookieNames(v.Plain).Session, Value: value, Path: "/", HttpOnly: true, Secure: !v.Plain, SameSite: http.SameSiteLaxMode,
 	}
 }
