@@ -72,24 +72,42 @@ func (b *cappedBody) Read(buf []byte) (int, error) {
 	return n, err
 }
 
-// endpoints returns what is known of the provider, and asks it when nothing is.
+// endpoints returns what is known of the provider, and asks it when nothing is. Whoever comes
+// while it is asked waits for the one answer, and for no longer than ctx.
 func (p *Provider) endpoints(ctx context.Context, now time.Time) (*endpoints, error) {
+	if e, err := p.known(now); e != nil || err != nil {
+		return e, err
+	}
+	answer := p.asking.DoChan("", func() (any, error) {
+		if e, err := p.known(now); e != nil || err != nil {
+			return e, err
+		}
+		// Others wait for the answer, so it does not end with the request that happened to ask.
+		found, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.found, p.failed, p.failedAt = found, err, now
+		return found, err
+	})
+	select {
+	case a := <-answer:
+		if a.Err != nil {
+			return nil, a.Err
+		}
+		return a.Val.(*endpoints), nil
+	case <-ctx.Done():
+		return nil, unavailable("discovery", ctx.Err())
+	}
+}
+
+// known is what was found; an error while a provider that failed is left alone; else nothing.
+func (p *Provider) known(now time.Time) (*endpoints, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.found != nil {
-		return p.found, nil
-	}
 	if p.failed != nil && now.Sub(p.failedAt) < rest && !now.Before(p.failedAt) {
 		return nil, p.failed
 	}
-	// Others wait for the answer, so it does not end with the request that happened to ask.
-	found, err := p.discover(oidc.ClientContext(context.WithoutCancel(ctx), p.client))
-	if err != nil {
-		p.failed, p.failedAt = err, now
-		return nil, err
-	}
-	p.found, p.failed = found, nil
-	return found, nil
+	return p.found, nil
 }
 
 func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
@@ -101,7 +119,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 		}}, nil
 	case c.AuthURL != "":
 		return &endpoints{
-			issuer: c.Issuer, answerIssuer: c.Issuer,
+			issuer: c.Issuer, answerIssuer: c.Issuer, tellsAuthTime: true,
 			keys:     oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), c.JWKSURL),
 			Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: p.authStyle(nil)},
 		}, nil
@@ -122,6 +140,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 		JWKSURL       string   `json:"jwks_uri"`
 		AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
 		PKCE          []string `json:"code_challenge_methods_supported"`
+		Claims        []string `json:"claims_supported"`
 		AnswersIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&more); err != nil {
@@ -135,7 +154,8 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 	}
 	e := &endpoints{
 		Endpoint: found.Endpoint(), issuer: more.Issuer, answerIssuer: more.Issuer, answersIssuer: more.AnswersIssuer,
-		keys: oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), more.JWKSURL),
+		tellsAuthTime: c.Type == OIDC || slices.Contains(more.Claims, "auth_time"),
+		keys:          oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), more.JWKSURL),
 	}
 	for _, one := range []string{e.AuthURL, e.TokenURL, more.JWKSURL} {
 		if err := checkURL(one); err != nil {

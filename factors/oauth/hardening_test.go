@@ -256,18 +256,29 @@ func TestWhatWasAskedIsChecked(t *testing.T) {
 			t.Errorf("%v: %v", c.claims, err)
 		}
 	}
-	p := w.client(nil)
+}
+
+// K11: a fresh identity is one that the provider says is fresh, wherever it can tell.
+func TestFreshnessIsTold(t *testing.T) {
 	for _, c := range []struct {
 		at   any
-		want bool
+		want map[string]bool // by type; others refuse
 	}{
-		{start.Unix(), true}, {start.Add(-5 * time.Minute).Unix(), true}, {start.Add(-7 * time.Minute).Unix(), false},
-		{0, false}, {start.Add(time.Hour).Unix(), false}, {"now", false},
+		{start.Unix(), map[string]bool{oauth.OIDC: true, oauth.Microsoft: true, oauth.Google: true, oauth.Apple: true}},
+		{start.Add(-5 * time.Minute).Unix(), map[string]bool{oauth.OIDC: true, oauth.Microsoft: true, oauth.Google: true, oauth.Apple: true}},
+		{start.Add(-7 * time.Minute).Unix(), nil},
+		{0, map[string]bool{oauth.Google: true, oauth.Apple: true}}, // they cannot tell
+		{start.Add(time.Hour).Unix(), nil},
+		{"now", nil},
 	} {
-		w.Put("alice", map[string]any{"auth_time": c.at})
-		a, answer := w.answer(p, 5*time.Minute)
-		if _, err := p.Finish(context.Background(), start, a, answer); (err == nil) != c.want {
-			t.Errorf("auth_time %v: %v", c.at, err)
+		for _, kind := range []string{oauth.OIDC, oauth.Microsoft, oauth.Google, oauth.Apple} {
+			w := newWorld(t, kind, jose.ES256)
+			w.Put("alice", map[string]any{"auth_time": c.at})
+			p := w.client(nil)
+			a, answer := w.answer(p, 5*time.Minute)
+			if _, err := p.Finish(context.Background(), start, a, answer); (err == nil) != c.want[kind] || err != nil && !errors.Is(err, oauth.ErrRefused) {
+				t.Errorf("%s, auth_time %v: %v", kind, c.at, err)
+			}
 		}
 	}
 }

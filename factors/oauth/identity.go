@@ -67,7 +67,7 @@ func (p *Provider) Finish(ctx context.Context, now time.Time, a Attempt, callbac
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := p.limits(a, i, now); err != nil {
+	if err := p.limits(e, a, i, now); err != nil {
 		return Identity{}, err
 	}
 	return i, nil
@@ -223,7 +223,7 @@ func (p *Provider) verified(v any) bool {
 }
 
 // limits holds what the operator asks of an identity against it.
-func (p *Provider) limits(a Attempt, i Identity, now time.Time) error {
+func (p *Provider) limits(e *endpoints, a Attempt, i Identity, now time.Time) error {
 	if len(p.config.Domains) > 0 && p.config.Type != Google { // hd was checked with the token
 		_, domain, _ := strings.Cut(i.Email, "@")
 		if !i.EmailVerified || !slices.Contains(p.config.Domains, strings.ToLower(domain)) {
@@ -233,7 +233,7 @@ func (p *Provider) limits(a Attempt, i Identity, now time.Time) error {
 	if len(p.config.ACRValues) > 0 && !slices.Contains(p.config.ACRValues, i.ACR) {
 		return refused("the acr is not one of those that were asked for")
 	}
-	if a.MaxAge > 0 && p.config.Type == OIDC && i.AuthTime.IsZero() {
+	if a.MaxAge > 0 && e.tellsAuthTime && i.AuthTime.IsZero() {
 		return refused("the token does not tell auth_time, which was asked for")
 	}
 	if a.MaxAge > 0 && !i.AuthTime.IsZero() && now.Sub(i.AuthTime) > a.MaxAge+p.config.Leeway {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 )
 
 // The types of providers.
@@ -99,11 +100,13 @@ type Provider struct {
 	config Config
 	client *http.Client
 
-	mu        sync.Mutex
-	found     *endpoints
-	failed    error
-	failedAt  time.Time
 	githubAPI string
+
+	asking   singleflight.Group
+	mu       sync.Mutex
+	found    *endpoints
+	failed   error
+	failedAt time.Time
 }
 
 // endpoints is what is known of a provider.
@@ -116,6 +119,9 @@ type endpoints struct {
 	keys         oidc.KeySet
 	// answersIssuer is set when the provider names itself in every answer.
 	answersIssuer bool
+	// tellsAuthTime is set when the provider has to tell auth_time to whoever sends max_age:
+	// OpenID Connect Core 1.0, section 2. Of the others, those count that say they can.
+	tellsAuthTime bool
 }
 
 // New returns a provider. It makes no request: what has to be discovered is discovered when

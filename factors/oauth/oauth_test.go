@@ -13,7 +13,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -235,6 +237,51 @@ func TestDiscoveryOutlivesTheVisitor(t *testing.T) {
 	if _, _, err := p.Begin(context.Background(), rand.Reader, start, redirectURI, 0); err != nil {
 		t.Error(err)
 	}
+}
+
+// A provider that hangs keeps everybody for its own timeout at most, whenever they came, and
+// nobody who leaves.
+func TestSlowDiscoveryHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &silent{}
+		p, err := oauth.New(oauth.Config{
+			Name: "corp", Type: oauth.OIDC, ClientID: "client", Issuer: "https://id.example.org", Client: &http.Client{Transport: slow},
+		})
+		must(t, err)
+		began := time.Now()
+		var all sync.WaitGroup
+		begin := func(ctx context.Context, until time.Duration) {
+			all.Go(func() {
+				if _, _, err := p.Begin(ctx, rand.Reader, time.Now(), redirectURI, 0); !errors.Is(err, oauth.ErrUnavailable) {
+					t.Error(err)
+				}
+				if took := time.Since(began); took != until {
+					t.Errorf("answered after %s, want %s", took, until)
+				}
+			})
+		}
+		begin(t.Context(), 10*time.Second)
+		for range 3 {
+			time.Sleep(3 * time.Second)
+			begin(t.Context(), 10*time.Second)
+		}
+		leaving, leave := context.WithTimeout(t.Context(), time.Second/2)
+		defer leave()
+		begin(leaving, 9*time.Second+time.Second/2)
+		all.Wait()
+		if n := slow.asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// silent is a transport to somebody who never answers.
+type silent struct{ asked atomic.Int32 }
+
+func (s *silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.asked.Add(1)
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 type counter struct {

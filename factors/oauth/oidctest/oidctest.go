@@ -283,6 +283,7 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
 		document["authorization_response_iss_parameter_supported"] = true
 	case "microsoft":
 		document["issuer"] = p.server.URL + "/{tenantid}/v2.0"
+		document["claims_supported"] = []string{"sub", "auth_time", "tid"}
 		delete(document, "code_challenge_methods_supported")
 	case "apple":
 		document["token_endpoint_auth_methods_supported"] = []string{"client_secret_post"}

@@ -141,7 +141,7 @@ func (p *Provider) idToken(g grant, access string) (string, error) {
 	if p.opts.Type == "microsoft" {
 		c["iss"] = fmt.Sprintf("%s/%v/v2.0", p.server.URL, c["tid"])
 	}
-	if _, told := c["auth_time"]; g.maxAge && !told && p.opts.Type == "oidc" {
+	if _, told := c["auth_time"]; g.maxAge && !told && (p.opts.Type == "oidc" || p.opts.Type == "microsoft") {
 		c["auth_time"] = now.Unix()
 	}
 	if f := claimFaults[p.fault]; f != nil {
