@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
+	"golang.org/x/net/publicsuffix"
 
 	"github.com/stepgate/stepgate/factors/webauthn"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -47,6 +50,10 @@ type WebAuthnConfig struct {
 	// are on the list and not revoked can be registered.
 	// Default: none; then authenticators are not asked for their model.
 	Metadata string `json:"metadata,omitempty"`
+	// MetadataRoot is a file with the certificate, in PEM, up to which the list is signed. Name
+	// one for a list of your own, such as one of keys that your company hands out.
+	// Default: the root of the FIDO Alliance.
+	MetadataRoot string `json:"metadata_root,omitempty"`
 	// AAGUIDs are the only models that can be registered.
 	// Default: all.
 	AAGUIDs []string `json:"aaguids,omitempty"`
@@ -72,6 +79,12 @@ func (w *WebAuthnConfig) Validate() error {
 	if w.RPID != "" && (w.RPID != strings.ToLower(w.RPID) || strings.ContainsAny(w.RPID, ":/@ ") || net.ParseIP(w.RPID) != nil) {
 		return fmt.Errorf("rp_id: %q is no domain; write it like example.com", w.RPID)
 	}
+	if suffix, _ := publicsuffix.PublicSuffix(w.RPID); strings.Contains(w.RPID, ".") && suffix == w.RPID {
+		return fmt.Errorf("rp_id: %q belongs to everybody; browsers refuse it", w.RPID)
+	}
+	if w.MetadataRoot != "" && w.Metadata == "" {
+		return fmt.Errorf("metadata_root belongs to metadata")
+	}
 	if len(w.RelatedOrigins) > 0 && w.RPID == "" {
 		return fmt.Errorf("related_origins belong to an rp_id")
 	}
@@ -90,7 +103,11 @@ func (w *WebAuthnConfig) Validate() error {
 
 func (w *WebAuthnConfig) apply(a *App, o *flow.Options) error {
 	if w.RPID != "" {
-		o.RPID, o.RelatedOrigins = w.RPID, w.RelatedOrigins
+		if o.RPID != "" && o.RPID != w.RPID {
+			return fmt.Errorf("rp_id: %q at one of webauthn and passkey, %q at the other; it holds for both", o.RPID, w.RPID)
+		}
+		o.RPID = w.RPID
+		o.RelatedOrigins = append(o.RelatedOrigins, w.RelatedOrigins...)
 		a.logger.Warn("every host below rp_id can ask for the passkeys of all others; list only domains all of whose hosts you trust",
 			zap.String("rp_id", w.RPID))
 	}
@@ -101,21 +118,44 @@ func (w *WebAuthnConfig) apply(a *App, o *flow.Options) error {
 	if w.Metadata == "" {
 		return nil
 	}
-	info, err := os.Stat(w.Metadata)
+	models, err := readModels(w.Metadata, w.MetadataRoot)
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
+	}
+	a.authenticators.Models = models
+	return nil
+}
+
+// readModels reads a list of authenticator models that is signed up to the certificate in the
+// file root, or to that of the FIDO Alliance.
+func readModels(list, root string) (*webauthn.Models, error) {
+	info, err := os.Stat(list)
+	if err != nil {
+		return nil, err
 	}
 	if info.Size() > maxModels {
-		return fmt.Errorf("metadata: %s is too large to be a list of authenticator models", w.Metadata)
+		return nil, fmt.Errorf("%s is too large to be a list of authenticator models", list)
 	}
-	blob, err := os.ReadFile(w.Metadata)
+	blob, err := os.ReadFile(list)
 	if err != nil {
-		return fmt.Errorf("metadata: %w", err)
+		return nil, err
 	}
-	if a.authenticators.Models, err = webauthn.ReadModels(blob); err != nil {
-		return fmt.Errorf("metadata: %w", err)
+	if root == "" {
+		return webauthn.ReadModels(blob, nil)
 	}
-	return nil
+	text, err := os.ReadFile(root)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", root)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", root, err)
+	}
+	return webauthn.ReadModels(blob, cert)
 }
 
 // UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax, for webauthn and passkey alike:
@@ -124,11 +164,12 @@ func (w *WebAuthnConfig) apply(a *App, o *flow.Options) error {
 //		rp_id <domain>
 //		related_origins <origin>...
 //		metadata <file>
+//		metadata_root <file>
 //		aaguids <uuid>...
 //		device_bound
 //	}
 func (w *WebAuthnConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	return onlyOptions(d, "rp_id, related_origins, metadata, aaguids or device_bound", func(option string) (bool, error) {
+	return onlyOptions(d, "rp_id, related_origins, metadata, metadata_root, aaguids or device_bound", func(option string) (bool, error) {
 		list := func(into *[]string) (bool, error) {
 			if *into = d.RemainingArgs(); len(*into) == 0 {
 				return true, d.ArgErr()
@@ -142,6 +183,8 @@ func (w *WebAuthnConfig) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return list(&w.RelatedOrigins)
 		case "metadata":
 			return true, oneArg(d, &w.Metadata)
+		case "metadata_root":
+			return true, oneArg(d, &w.MetadataRoot)
 		case "aaguids":
 			return list(&w.AAGUIDs)
 		case "device_bound":

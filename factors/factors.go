@@ -89,8 +89,9 @@ type Proof struct {
 	UserVerified   bool
 	Discoverable   bool
 	BackupEligible bool
-	// Attested is set when the model of the authenticator was proven.
-	Attested bool
+	// HardwareKey is set when the model of the authenticator was proven, and with it that the
+	// key never leaves its hardware.
+	HardwareKey bool
 	// Attachment is platform or cross-platform.
 	Attachment string
 	AAGUID     string

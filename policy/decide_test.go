@@ -174,6 +174,23 @@ func TestAMRAndACR(t *testing.T) {
 	}
 }
 
+// hwk is said of a key whose hardware was proven, once, and mfa stays last.
+func TestHardwareKeyInAMR(t *testing.T) {
+	key := Factor{Name: "webauthn", At: noon, HardwareKey: true}
+	verified := key
+	verified.UserVerified = true
+	for want, fs := range map[string][]Factor{
+		"pop user hwk":         {key},
+		"pop user hwk mfa":     {verified, key},
+		"pwd pop user hwk mfa": {{Name: "password", At: noon}, key},
+		"pop user":             {{Name: "webauthn", At: noon}},
+	} {
+		if got := strings.Join(AMR(fs), " "); got != want {
+			t.Errorf("%s, expected %s", got, want)
+		}
+	}
+}
+
 func TestDecideAllocatesNothing(t *testing.T) {
 	small, large := benchPolicy(t, 20), benchPolicy(t, 10_000)
 	s := who(t, "u staff with password,totp")

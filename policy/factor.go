@@ -41,6 +41,8 @@ type Factor struct {
 	// Attachment is platform or cross-platform.
 	Attachment string
 	AAGUID     string
+	// HardwareKey is set when attestation has proven that the key never leaves its hardware.
+	HardwareKey bool
 	// ForRule names the one rule or floor that the proof was made for; empty for an ordinary
 	// proof.
 	ForRule string
@@ -178,13 +180,17 @@ var amr = map[string][]string{
 }
 
 // AMR lists the authentication method references of a list of factors, each once, in the
-// order in which they were proven; mfa is last when a secure combination is among them or a
-// WebAuthn credential verified its user.
+// order in which they were proven; hwk follows for a key that is proven to be in hardware. mfa
+// is last when a secure combination is among them or a WebAuthn credential verified its user.
 func AMR(fs []Factor) []string {
 	var out []string
 	mfa := SecureCombination(fs)
 	for _, f := range fs {
-		for _, v := range amr[f.Name] {
+		values := amr[f.Name]
+		if f.HardwareKey {
+			values = slices.Concat(values, []string{"hwk"})
+		}
+		for _, v := range values {
 			if !slices.Contains(out, v) {
 				out = append(out, v)
 			}

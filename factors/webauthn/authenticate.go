@@ -112,8 +112,14 @@ func (c *Credential) library() (lib.Credential, error) {
 			return lib.Credential{}, fmt.Errorf("model of a credential: %w", err)
 		}
 	}
+	// The library holds the model of a credential against the list unless its format is none:
+	// a model that was never proven says nothing.
+	format := protocol.AttestationFormatNone
+	if c.Attested {
+		format = protocol.AttestationFormatPacked
+	}
 	return lib.Credential{
-		ID: c.RawID, PublicKey: c.PublicKey,
+		ID: c.RawID, PublicKey: c.PublicKey, AttestationFormat: string(format),
 		Flags:         lib.CredentialFlags{UserVerified: c.UserVerified, BackupEligible: c.BackupEligible, BackupState: c.BackedUp},
 		Authenticator: lib.Authenticator{AAGUID: model[:], SignCount: c.SignCount},
 	}, nil

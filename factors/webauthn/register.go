@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-webauthn/webauthn/metadata"
 	"github.com/go-webauthn/webauthn/protocol"
 	lib "github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
@@ -110,10 +111,8 @@ func (v *Verifier) accept(kind Kind, c *lib.Credential, out *Credential) error {
 	if model != uuid.Nil {
 		out.AAGUID = model.String()
 	}
-	out.Attested = v.opts.Models != nil && c.AttestationFormat != string(protocol.AttestationFormatNone)
+	out.Attested = v.opts.Models != nil && provesModel(c)
 	switch {
-	case len(c.ID) > maxIDSize:
-		return factors.ErrMalformed
 	case kind == Passkey && !out.Discoverable:
 		return fmt.Errorf("%w: a passkey must be discoverable", ErrRefused)
 	case v.opts.Models != nil && !out.Attested:
@@ -124,4 +123,26 @@ func (v *Verifier) accept(kind Kind, c *lib.Credential, out *Credential) error {
 		return fmt.Errorf("%w: it can be copied to other devices", ErrRefused)
 	}
 	return nil
+}
+
+// provesModel tells whether a checked attestation is signed by the maker of the authenticator,
+// up to a root that the list of models names. A statement signed with the new key itself proves
+// nothing about the model.
+func provesModel(c *lib.Credential) bool {
+	switch metadata.AuthenticatorAttestationType(c.AttestationType) {
+	case metadata.BasicFull, metadata.AttCA, metadata.AnonCA:
+	default:
+		return false
+	}
+	switch protocol.AttestationFormat(c.AttestationFormat) {
+	case protocol.AttestationFormatPacked, protocol.AttestationFormatTPM, protocol.AttestationFormatAndroidKey, protocol.AttestationFormatApple:
+		return true
+	}
+	return false
+}
+
+// HardwareKey tells whether c has been proven to be a key that never leaves the hardware of its
+// authenticator. Without Models nothing is proven.
+func (v *Verifier) HardwareKey(c Credential) bool {
+	return v.opts.Models != nil && c.Attested && !c.BackupEligible && v.opts.Models.keepInHardware(c.AAGUID)
 }

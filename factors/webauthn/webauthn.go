@@ -79,7 +79,7 @@ type Credential struct {
 	// Attachment is platform or cross-platform, as the browser told at registration.
 	Attachment string `cbor:"7,keyasint,omitempty"`
 	AAGUID     string `cbor:"8,keyasint,omitempty"`
-	// Attested is set when the model was proven against the metadata of the FIDO Alliance.
+	// Attested is set when the model was proven against Options.Models.
 	Attested       bool      `cbor:"9,keyasint,omitempty"`
 	Discoverable   bool      `cbor:"10,keyasint,omitempty"`
 	UserVerified   bool      `cbor:"11,keyasint,omitempty"`

@@ -122,10 +122,10 @@ func (e *Engine) answered(ctx context.Context, v Visitor, rp webauthn.RelyingPar
 // offersKeys tells whether WebAuthn is on in either form.
 func (e *Engine) offersKeys() bool { return e.Offers(factors.WebAuthn) || e.Offers(factors.Passkey) }
 
-func keyProof(u *account.User, k webauthn.Credential, verified bool, v Visitor, now time.Time) factors.Proof {
+func (e *Engine) keyProof(u *account.User, k webauthn.Credential, verified bool, v Visitor, now time.Time) factors.Proof {
 	return factors.Proof{
 		Product: factors.WebAuthn, UserID: u.ID, CredentialID: k.ID, AuthenticatedAt: now,
-		UserVerified: verified, Discoverable: k.Discoverable, BackupEligible: k.BackupEligible, Attested: k.Attested,
+		UserVerified: verified, Discoverable: k.Discoverable, BackupEligible: k.BackupEligible, HardwareKey: e.keys.HardwareKey(k),
 		Attachment: k.Attachment, AAGUID: k.AAGUID, Domain: k.RPID, UserAgent: v.UserAgent,
 	}
 }
@@ -259,7 +259,7 @@ func (e *Engine) verifyKey(v Visitor, rp webauthn.RelyingParty, begun ceremony, 
 	keys := append([]webauthn.Credential(nil), c.user.Keys...)
 	keys[i] = a.Credential
 	c.user.Keys = keys
-	c.proof = keyProof(&c.user, a.Credential, a.UserVerified, v, now)
+	c.proof = e.keyProof(&c.user, a.Credential, a.UserVerified, v, now)
 	return c, nil
 }
 

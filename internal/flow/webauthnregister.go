@@ -129,7 +129,7 @@ func (e *Engine) Register(ctx context.Context, v Visitor, response []byte, name 
 			return candidate{}, keyRefusal(err)
 		}
 		key.ID, key.Name, key.UserAgent, key.LastUsedAt = registration, keyName(name, key), v.UserAgent, now
-		c.proof = keyProof(&c.user, key, key.UserVerified, v, now)
+		c.proof = e.keyProof(&c.user, key, key.UserVerified, v, now)
 		err = e.accounts.AddKey(ctx, &c.change, &c.user, key)
 		if errors.Is(err, account.ErrExists) {
 			return candidate{}, ErrDuplicateKey

@@ -89,9 +89,10 @@ type WebAuthnFactor struct {
 	AuthenticatorType      string `json:"authenticator_type" cbor:"4,keyasint"`
 	UserVerified           bool   `json:"user_verified" cbor:"5,keyasint"`
 	Discoverable           bool   `json:"discoverable" cbor:"6,keyasint"`
-	// AAGUID and BackupEligible are inputs of the policy, not of the API.
+	// AAGUID, BackupEligible and HardwareKey are inputs of policy and assertion, not of the API.
 	AAGUID         string `json:"-" cbor:"7,keyasint,omitempty"`
 	BackupEligible bool   `json:"-" cbor:"8,keyasint,omitempty"`
+	HardwareKey    bool   `json:"-" cbor:"9,keyasint,omitempty"`
 }
 
 // CryptoWalletFactor names the wallet that was proven.
@@ -140,7 +141,7 @@ func newFactor(p factors.Proof, order Sequence) AuthenticationFactor {
 		f.WebAuthnFactor = &WebAuthnFactor{
 			WebAuthnRegistrationID: p.CredentialID, Domain: p.Domain, UserAgent: p.UserAgent,
 			AuthenticatorType: p.Attachment, UserVerified: p.UserVerified, Discoverable: p.Discoverable,
-			AAGUID: p.AAGUID, BackupEligible: p.BackupEligible,
+			AAGUID: p.AAGUID, BackupEligible: p.BackupEligible, HardwareKey: p.HardwareKey,
 		}
 	case factors.CryptoWallet:
 		f.Type, f.DeliveryMethod = "crypto", "crypto_wallet"
@@ -211,7 +212,7 @@ func (f *AuthenticationFactor) policyFactor() policy.Factor {
 	p := policy.Factor{Name: string(f.Product), ID: f.CredentialID, At: f.LastAuthenticatedAt, ForRule: f.ForRule}
 	if w := f.WebAuthnFactor; w != nil {
 		p.UserVerified, p.Discoverable, p.BackupEligible = w.UserVerified, w.Discoverable, w.BackupEligible
-		p.Attachment, p.AAGUID = w.AuthenticatorType, w.AAGUID
+		p.Attachment, p.AAGUID, p.HardwareKey = w.AuthenticatorType, w.AAGUID, w.HardwareKey
 	}
 	if w := f.CryptoWalletFactor; w != nil {
 		p.Variant = w.CryptoWalletType
