@@ -11,7 +11,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/session"
@@ -56,14 +55,20 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
-	return (&people{engine: e, origin: active.(*App).originForLinks(), policies: active.(*App).policies}).serve(w, r)
+	return newPeople(e, active.(*App), r).serve(w, r)
 }
 
 // people answers the calls about users and sessions.
 type people struct {
 	engine   *engine
+	admin    flow.Administrator
 	origin   string
 	policies *policyFiles
+}
+
+// newPeople answers one call. With the parameter force, the last administrator is not spared.
+func newPeople(e *engine, a *App, r *http.Request) *people {
+	return &people{engine: e, admin: e.flow.Operator(r.URL.Query().Get("force") == "true"), origin: a.originForLinks(), policies: a.policies}
 }
 
 // userIn is the body of a call that makes an account.
@@ -99,9 +104,12 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request) error {
 	handle("POST "+adminPrefix+"users", p.create)
 	handle("POST "+adminPrefix+"invitations", p.invite)
 	handle("GET "+adminPrefix+"users/{user}", p.show)
-	handle("DELETE "+adminPrefix+"users/{user}", p.act(p.engine.flow.DeleteUser))
-	handle("POST "+adminPrefix+"users/{user}/lock", p.act(p.engine.flow.LockUser))
-	handle("POST "+adminPrefix+"users/{user}/unlock", p.act(p.engine.flow.UnlockUser))
+	handle("DELETE "+adminPrefix+"users/{user}", p.act(p.admin.Delete))
+	handle("POST "+adminPrefix+"users/{user}/lock", p.act(p.admin.Lock))
+	handle("POST "+adminPrefix+"users/{user}/unlock", p.act(p.admin.Unlock))
+	handle("PUT "+adminPrefix+"users/{user}/groups", p.setGroups)
+	handle("PATCH "+adminPrefix+"users/{user}/claims", p.setClaims)
+	handle("POST "+adminPrefix+"users/{user}/reset-link", p.resetLink)
 	handle("DELETE "+adminPrefix+"users/{user}/factors/{factor}", p.resetFactor)
 	handle("GET "+adminPrefix+"users/{user}/sessions", p.sessions)
 	handle("DELETE "+adminPrefix+"users/{user}/sessions", p.revoke)
@@ -142,18 +150,18 @@ func (p *people) ready(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func (p *people) read(r *http.Request) (userIn, error) {
-	var in userIn
+// readAdmin reads the body of a call.
+func readAdmin(r *http.Request, into any) error {
 	d := json.NewDecoder(io.LimitReader(r.Body, maxAdminBody))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&in); err != nil {
-		return in, &flow.Error{Type: "invalid_request", Status: http.StatusBadRequest, Detail: "the body is not valid: " + err.Error()}
+	if err := d.Decode(into); err != nil {
+		return &flow.Error{Type: "invalid_request", Status: http.StatusBadRequest, Detail: "the body is not valid: " + err.Error()}
 	}
-	return in, nil
+	return nil
 }
 
 func (p *people) list(r *http.Request) (any, error) {
-	users, err := p.engine.flow.ListUsers(r.Context(), r.URL.Query().Get("after"), maxUserPage)
+	users, err := p.admin.List(r.Context(), r.URL.Query().Get("after"), maxUserPage)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +177,11 @@ func (p *people) list(r *http.Request) (any, error) {
 }
 
 func (p *people) create(r *http.Request) (any, error) {
-	in, err := p.read(r)
-	if err != nil {
+	var in userIn
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
-	u, err := p.engine.flow.CreateUser(r.Context(), account.NewUser{Email: in.Email, Name: in.Name, Groups: in.Groups, Verified: in.Verified}, in.Password)
+	u, err := p.admin.Create(r.Context(), account.NewUser{Email: in.Email, Name: in.Name, Groups: in.Groups, Verified: in.Verified}, in.Password)
 	if err != nil {
 		return nil, err
 	}
@@ -181,11 +189,11 @@ func (p *people) create(r *http.Request) (any, error) {
 }
 
 func (p *people) invite(r *http.Request) (any, error) {
-	in, err := p.read(r)
-	if err != nil {
+	var in userIn
+	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
-	link, t, err := p.engine.flow.Invite(r.Context(), p.origin, account.NewUser{Email: in.Email, Name: in.Name, Groups: in.Groups})
+	link, t, err := p.admin.Invite(r.Context(), p.origin, account.NewUser{Email: in.Email, Name: in.Name, Groups: in.Groups})
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +201,11 @@ func (p *people) invite(r *http.Request) (any, error) {
 }
 
 func (p *people) show(r *http.Request) (any, error) {
-	u, err := p.engine.flow.FindUser(r.Context(), r.PathValue("user"))
+	u, err := p.admin.Find(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
-	until, err := p.engine.flow.LockedUntil(r.Context(), u.ID)
+	until, err := p.admin.LockedUntil(r.Context(), u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +222,7 @@ func (p *people) show(r *http.Request) (any, error) {
 // act is a call that does one thing to one user.
 func (p *people) act(f func(ctx context.Context, id string) error) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
-		u, err := p.engine.flow.FindUser(r.Context(), r.PathValue("user"))
+		u, err := p.admin.Find(r.Context(), r.PathValue("user"))
 		if err != nil {
 			return nil, err
 		}
@@ -223,18 +231,17 @@ func (p *people) act(f func(ctx context.Context, id string) error) func(*http.Re
 }
 
 func (p *people) resetFactor(r *http.Request) (any, error) {
-	factor := factors.Product(r.PathValue("factor"))
 	return p.act(func(ctx context.Context, id string) error {
-		return p.engine.flow.ResetFactor(ctx, id, factor)
+		return p.admin.ResetFactor(ctx, id, r.PathValue("factor"))
 	})(r)
 }
 
 func (p *people) sessions(r *http.Request) (any, error) {
-	u, err := p.engine.flow.FindUser(r.Context(), r.PathValue("user"))
+	u, err := p.admin.Find(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
-	list, err := p.engine.flow.UserSessions(r.Context(), u.ID)
+	list, err := p.admin.Sessions(r.Context(), u.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -246,8 +253,43 @@ func (p *people) sessions(r *http.Request) (any, error) {
 
 func (p *people) revoke(r *http.Request) (any, error) {
 	return p.act(func(ctx context.Context, id string) error {
-		return p.engine.flow.RevokeUserSessions(ctx, id, r.PathValue("session"))
+		if session := r.PathValue("session"); session != "" {
+			return p.admin.RevokeSession(ctx, id, session)
+		}
+		return p.admin.RevokeSessions(ctx, id)
 	})(r)
+}
+
+func (p *people) setGroups(r *http.Request) (any, error) {
+	var in struct {
+		Groups []string `json:"groups"`
+	}
+	if err := readAdmin(r, &in); err != nil {
+		return nil, err
+	}
+	return p.act(func(ctx context.Context, id string) error { return p.admin.SetGroups(ctx, id, in.Groups) })(r)
+}
+
+func (p *people) setClaims(r *http.Request) (any, error) {
+	var in map[string]any
+	if err := readAdmin(r, &in); err != nil {
+		return nil, err
+	}
+	u, err := p.admin.Find(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	claims, err := p.admin.SetClaims(r.Context(), u.ID, in)
+	return map[string]any{"user_id": u.ID, "custom_claims": claims}, err
+}
+
+func (p *people) resetLink(r *http.Request) (any, error) {
+	u, err := p.admin.Find(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	link, t, err := p.admin.ResetLink(r.Context(), p.origin, u.ID)
+	return invited{Email: t.Email, Link: link, ExpiresAt: t.ExpiresAt}, err
 }
 
 // Interface guards.

@@ -37,7 +37,7 @@ func init() {
 // `stepgate_account_created`, `stepgate_account_locked`, `stepgate_account_unlocked`,
 // `stepgate_account_deleted`, `stepgate_attempts_locked`, `stepgate_password_changed`,
 // `stepgate_password_reset` and `stepgate_invitation_issued`, with `user_id`, `session_id`,
-// `factor`, `reason` and `by_admin`.
+// `factor`, `reason`, `by_admin` and `actor_id`.
 type App struct {
 	// StoreRaw is where state is kept.
 	// Default: bolt in Caddy's data directory.

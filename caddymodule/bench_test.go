@@ -56,7 +56,7 @@ func benchGate(b testing.TB, rules int) (h *Handler, cookie string) {
 	h.site.Known = []string{"localhost"}
 
 	const secret = "seven quiet lamps over water"
-	if _, err := e.flow.CreateUser(b.Context(), account.NewUser{Email: "alice@example.com", Verified: true}, secret); err != nil {
+	if _, err := e.flow.Operator(false).Create(b.Context(), account.NewUser{Email: "alice@example.com", Verified: true}, secret); err != nil {
 		b.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

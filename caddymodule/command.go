@@ -35,6 +35,8 @@ type remote struct {
 	config  string
 	adapter string
 	json    bool
+	// force spares not even the last administrator.
+	force bool
 }
 
 // flags adds the flags that all these commands share.
@@ -192,7 +194,7 @@ func (m *remote) direct(method, path string, body []byte) (answer []byte, status
 		return nil, 0, fmt.Errorf("make the call: %w", err)
 	}
 	buffer := &answerBuffer{header: make(http.Header), status: http.StatusOK}
-	if err := (&people{engine: e, origin: a.originForLinks(), policies: a.policies}).serve(buffer, r); err != nil {
+	if err := newPeople(e, a, r).serve(buffer, r); err != nil {
 		return nil, 0, err
 	}
 	return buffer.body.Bytes(), buffer.status, nil

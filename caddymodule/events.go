@@ -39,9 +39,9 @@ func (l auditLog) Record(ev audit.Event) {
 	l.logger.Info(string(ev.Kind),
 		zap.Time("time", ev.Time), zap.String("user_id", ev.UserID), zap.String("session_id", ev.SessionID),
 		zap.String("factor", ev.Factor), zap.String("credential_id", ev.CredentialID), zap.String("reason", ev.Reason),
-		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin))
+		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin), zap.String("actor_id", ev.ActorID))
 	countEvent(ev)
 	l.app.emit("stepgate_"+string(ev.Kind), map[string]any{
-		"user_id": ev.UserID, "session_id": ev.SessionID, "factor": ev.Factor, "reason": ev.Reason, "by_admin": ev.ByAdmin,
+		"user_id": ev.UserID, "session_id": ev.SessionID, "factor": ev.Factor, "reason": ev.Reason, "by_admin": ev.ByAdmin, "actor_id": ev.ActorID,
 	})
 }

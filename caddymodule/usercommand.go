@@ -19,15 +19,15 @@ import (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "users", Usage: "invite|create|list|show|lock|unlock|reset-factor|delete", Short: "Manages the users of a running server",
+		Name: "users", Usage: "invite|create|list|show|groups|claims|lock|unlock|reset-factor|reset-link|delete", Short: "Manages the users of a running server",
 		CobraFunc: func(c *cobra.Command) {
 			m := new(remote)
 			m.flags(c)
-			c.AddCommand(m.inviteCommand(), m.createCommand(), m.listCommand(), m.showCommand(),
-				m.actCommand("lock", "Ends a user's sessions and refuses every sign-in", http.MethodPost, "/lock", "locked"),
+			c.AddCommand(m.inviteCommand(), m.createCommand(), m.listCommand(), m.showCommand(), m.groupsCommand(), m.claimsCommand(),
+				m.forcible(m.actCommand("lock", "Ends a user's sessions and refuses every sign-in", http.MethodPost, "/lock", "locked")),
 				m.actCommand("unlock", "Lifts a lock, also that after too many wrong tries", http.MethodPost, "/unlock", "unlocked"),
-				m.actCommand("delete", "Deletes a user with everything enrolled", http.MethodDelete, "", "deleted"),
-				m.resetCommand())
+				m.forcible(m.actCommand("delete", "Deletes a user with everything enrolled", http.MethodDelete, "", "deleted")),
+				m.resetCommand(), m.resetLinkCommand())
 		},
 	})
 	caddycmd.RegisterCommand(caddycmd.Command{
@@ -152,6 +152,16 @@ func factorsOf(u flow.UserView) []string {
 			out = append(out, "totp")
 		}
 	}
+	for _, more := range []struct {
+		name string
+		n    int
+	}{
+		{"phone", len(u.PhoneNumbers)}, {"webauthn", len(u.WebAuthn)}, {"oauth", len(u.Providers)}, {"crypto_wallet", len(u.CryptoWallets)},
+	} {
+		if more.n > 0 {
+			out = append(out, more.name)
+		}
+	}
 	return out
 }
 
@@ -189,7 +199,7 @@ func (m *remote) actCommand(name, short, method, suffix, done string) *cobra.Com
 		Use: name + " USER", Short: short, Args: cobra.ExactArgs(1),
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var out map[string]string
-			if err := m.call(method, "users/"+segment(args[0])+suffix, nil, &out); err != nil {
+			if err := m.call(method, "users/"+segment(args[0])+suffix+m.forced(), nil, &out); err != nil {
 				return err
 			}
 			return m.print(c, out, func(w io.Writer) error {
@@ -202,7 +212,7 @@ func (m *remote) actCommand(name, short, method, suffix, done string) *cobra.Com
 
 func (m *remote) resetCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "reset-factor USER FACTOR", Short: "Takes a lost factor (password or totp) from a user and ends the user's sessions", Args: cobra.ExactArgs(2),
+		Use: "reset-factor USER FACTOR", Short: "Takes a lost factor (password, totp, or the id of a credential) from a user and ends the user's sessions", Args: cobra.ExactArgs(2),
 		RunE: run(func(c *cobra.Command, args []string) error {
 			var out map[string]string
 			if err := m.call(http.MethodDelete, "users/"+segment(args[0])+"/factors/"+segment(args[1]), nil, &out); err != nil {

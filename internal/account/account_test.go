@@ -173,7 +173,7 @@ func TestAddressHasOneOwner(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatal(list, err)
 	}
-	if err := a.Delete(t.Context(), list[0].ID); err != nil {
+	if err := a.Delete(t.Context(), list[0].ID, func(*User, *store.Change) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.Create(t.Context(), NewUser{Email: "x@example.com"}, nil); err != nil {

@@ -144,8 +144,8 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 	if err != nil {
 		return User{}, err
 	}
-	if len(n.Name) > MaxName || len(n.Groups) > maxGroups ||
-		slices.ContainsFunc(n.Groups, func(g string) bool { return g == "" || len(g) > maxGroup }) {
+	groups, err := CleanGroups(n.Groups)
+	if err != nil || len(n.Name) > MaxName {
 		return User{}, ErrTooMany
 	}
 	id, err := uuid.NewRandomFromReader(a.rand)
@@ -153,7 +153,7 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 		return User{}, fmt.Errorf("draw a user id: %w", err)
 	}
 	now := a.db.Now()
-	u := User{ID: "user-" + id.String(), Name: n.Name, Groups: cleanGroups(n.Groups), CreatedAt: now, UpdatedAt: now}
+	u := User{ID: "user-" + id.String(), Name: n.Name, Groups: groups, CreatedAt: now, UpdatedAt: now}
 	e := Email{ID: a.EmailID(folded), Address: folded, Verified: n.Verified, CreatedAt: now}
 	if n.Verified {
 		e.VerifiedAt = now
@@ -168,10 +168,14 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 	return u, a.claim(ctx, c, OwnedEmail, folded, u.ID)
 }
 
-func cleanGroups(groups []string) []string {
+// CleanGroups sorts groups and drops repetitions. The error is ErrTooMany.
+func CleanGroups(groups []string) ([]string, error) {
+	if len(groups) > maxGroups || slices.ContainsFunc(groups, func(g string) bool { return g == "" || len(g) > maxGroup }) {
+		return nil, ErrTooMany
+	}
 	out := slices.Clone(groups)
 	slices.Sort(out)
-	return slices.Compact(out)
+	return slices.Compact(out), nil
 }
 
 // Create stores a new user, completed by edit, which may be nil.
@@ -231,14 +235,18 @@ func (a *Accounts) Update(ctx context.Context, id string, edit func(u *User, c *
 	return User{}, store.ErrConflict
 }
 
-// Delete removes a user with everything enrolled. Sessions are ended by the caller.
-func (a *Accounts) Delete(ctx context.Context, id string) error {
+// Delete removes a user with everything enrolled. guard may add conditions to the change, and
+// stops it by returning an error. Sessions are ended by the caller.
+func (a *Accounts) Delete(ctx context.Context, id string, guard func(u *User, c *store.Change) error) error {
 	for range conflictRetries {
 		u, rev, err := a.users.Get(ctx, id)
 		if err != nil {
 			return err
 		}
 		var c store.Change
+		if err := guard(&u, &c); err != nil {
+			return err
+		}
 		a.users.Require(&c, id, rev)
 		a.users.Delete(&c, id)
 		for kind, what := range u.owned() {

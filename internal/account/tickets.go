@@ -22,6 +22,9 @@ const (
 	SetupTicket TicketKind = "setup"
 	// ResetTicket lets the owner of a mailbox set a new password.
 	ResetTicket TicketKind = "reset"
+	// RecoverTicket lets whom an administrator hands it to set a new password. It proves no
+	// mailbox.
+	RecoverTicket TicketKind = "recover"
 )
 
 // Life is how long a link of this kind works.
@@ -31,6 +34,8 @@ func (k TicketKind) Life() time.Duration {
 		return 7 * 24 * time.Hour
 	case SetupTicket:
 		return time.Hour
+	case RecoverTicket:
+		return 24 * time.Hour
 	case ResetTicket:
 		return 30 * time.Minute
 	}

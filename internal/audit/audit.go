@@ -20,6 +20,9 @@ const (
 	AccountLocked    Kind = "account_locked"
 	AccountUnlocked  Kind = "account_unlocked"
 	AccountDeleted   Kind = "account_deleted"
+	GroupsChanged    Kind = "groups_changed"
+	ClaimsChanged    Kind = "claims_changed"
+	ResetLinkIssued  Kind = "reset_link_issued"
 	AttemptsLocked   Kind = "attempts_locked"
 	PasswordChanged  Kind = "password_changed"
 	PasswordReset    Kind = "password_reset"
@@ -42,8 +45,10 @@ type Event struct {
 	// Reason is a stable snake_case word for a refusal.
 	Reason    string
 	IPAddress string
-	// ByAdmin is set for what an administrator did.
+	// ByAdmin is set for what an administrator did; ActorID is that administrator's user id, empty
+	// for whoever commands the machine.
 	ByAdmin bool
+	ActorID string
 }
 
 // Recorder keeps events. Record must not block for long and must not fail the caller.

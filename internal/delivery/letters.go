@@ -51,6 +51,7 @@ const (
 	NoticeRecoveryCodesRenewed NoticeKind = "recovery_codes_renewed"
 	NoticeFactorAdded          NoticeKind = "factor_added"
 	NoticeFactorRemoved        NoticeKind = "factor_removed"
+	NoticeResetLink            NoticeKind = "reset_link"
 	NoticeDeviceRemembered     NoticeKind = "device_remembered"
 )
 
@@ -95,6 +96,8 @@ func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
 		what = "Added to your account: " + n.Detail
 	case NoticeFactorRemoved:
 		what = "Removed from your account: " + n.Detail
+	case NoticeResetLink:
+		what = "An administrator made a link for a new password of your account"
 	case NoticeDeviceRemembered:
 		what = "A browser is now remembered: " + n.Detail
 	default:

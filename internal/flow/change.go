@@ -184,6 +184,7 @@ var (
 	noticeLocked          = notice{kind: delivery.NoticeLocked}
 	noticePasswordChanged = notice{kind: delivery.NoticePasswordChanged}
 	noticeRecoveryUsed    = notice{kind: delivery.NoticeRecoveryCodeUsed}
+	noticeResetLink       = notice{kind: delivery.NoticeResetLink}
 	noticeRecoveryRenewed = notice{kind: delivery.NoticeRecoveryCodesRenewed}
 )
 

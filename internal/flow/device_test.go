@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/policy"
 )
@@ -163,14 +162,14 @@ func TestDevicesAreForgotten(t *testing.T) {
 			return h.Reset(h.t.Context(), anon(), link[strings.LastIndex(link, "/")+1:], "eight loud lamps under water")
 		}, false},
 		"factor reset": {func(h *house, _ Visitor, userID string) error {
-			return h.ResetFactor(h.t.Context(), userID, factors.TOTP)
+			return h.Operator(false).ResetFactor(h.t.Context(), userID, "totp")
 		}, false},
 		"locked": {func(h *house, _ Visitor, userID string) error {
-			ok(h.t, h.LockUser(h.t.Context(), userID))
-			return h.UnlockUser(h.t.Context(), userID)
+			ok(h.t, h.Operator(false).Lock(h.t.Context(), userID))
+			return h.Operator(false).Unlock(h.t.Context(), userID)
 		}, false},
 		"all sessions ended": {func(h *house, _ Visitor, userID string) error {
-			return h.RevokeUserSessions(h.t.Context(), userID, "")
+			return h.Operator(false).RevokeSessions(h.t.Context(), userID)
 		}, false},
 	} {
 		for _, same := range []bool{true, false} {

@@ -149,7 +149,15 @@ var (
 		"This link is not valid any more. It may have been used, or it is too old. Ask for a new one.")
 	ErrNotOffered = refusal(http.StatusNotFound, "factor_not_offered",
 		"This way to sign in is not switched on here.")
-	ErrTooMany  = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrTooMany   = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrForbidden = refusal(http.StatusForbidden, "forbidden",
+		"Only administrators can do this. Ask one of them.")
+	ErrAdminProof = refusal(http.StatusUnauthorized, "insufficient_factors",
+		"Confirm it's you first: administration needs two different proofs, one of them from the last hour.")
+	ErrLastAdministrator = refusal(http.StatusConflict, "last_administrator",
+		"This is the last administrator. Put somebody else into the group “admins” first.")
+	ErrInvalidClaims = refusal(http.StatusBadRequest, "invalid_claims",
+		"These custom claims are not accepted: at most 50, of 2 KiB together, with names of letters, digits, _ . : / and -.")
 	ErrNoOrigin = refusal(http.StatusMisdirectedRequest, "host_not_configured",
 		"Links cannot be sent from this host name, because the configuration does not name it. Use the address that your administrator gave you.")
 	ErrUnavailable = refusal(http.StatusServiceUnavailable, "store_unavailable",
@@ -196,6 +204,10 @@ func asError(err error) error {
 		return with(ErrEmailNotVerified, err, 0)
 	case errors.Is(err, account.ErrLastWayIn):
 		return with(ErrLastWayIn, err, 0)
+	case errors.Is(err, account.ErrLastAdministrator):
+		return with(ErrLastAdministrator, err, 0)
+	case errors.Is(err, account.ErrClaims):
+		return with(ErrInvalidClaims, err, 0)
 	case errors.Is(err, account.ErrTooMany):
 		return with(ErrTooMany, err, 0)
 	case errors.Is(err, store.ErrNotFound):

@@ -97,7 +97,7 @@ func as(r Result) Visitor {
 
 func (h *house) user(email string, verified bool) account.User {
 	h.t.Helper()
-	u, err := h.CreateUser(h.t.Context(), account.NewUser{Email: email, Verified: verified}, secret)
+	u, err := h.Operator(false).Create(h.t.Context(), account.NewUser{Email: email, Verified: verified}, secret)
 	if err != nil {
 		h.t.Fatal(err)
 	}

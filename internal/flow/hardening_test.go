@@ -96,7 +96,7 @@ func TestOneCodeCountsOnceInParallel(t *testing.T) {
 	})
 	t.Run("invitation", func(t *testing.T) {
 		h := newHouse(t)
-		link, _, err := h.Invite(t.Context(), "https://app.test", account.NewUser{Email: "eve@example.com"})
+		link, _, err := h.Operator(false).Invite(t.Context(), "https://app.test", account.NewUser{Email: "eve@example.com"})
 		ok(t, err)
 		token := link[strings.LastIndex(link, "/")+1:]
 		n, errs := many(10, func() error {
@@ -283,7 +283,7 @@ func TestParallelGuessesAreAllCounted(t *testing.T) {
 		_, err := h.AuthenticatePassword(t.Context(), anon(), "alice@example.com", "wrong")
 		return err
 	})
-	until, err := h.LockedUntil(t.Context(), u.ID)
+	until, err := h.Operator(false).LockedUntil(t.Context(), u.ID)
 	ok(t, err)
 	if until.IsZero() {
 		t.Fatal("40 parallel wrong passwords did not lock")
@@ -429,7 +429,7 @@ func TestLockBetweenFactors(t *testing.T) {
 	h.enrol(as(h.signIn("alice@example.com")))
 	r := h.signIn("alice@example.com")
 	id, code := h.code(anon(), "alice@example.com")
-	ok(t, h.LockUser(t.Context(), u.ID))
+	ok(t, h.Operator(false).Lock(t.Context(), u.ID))
 	_, err := h.AuthenticateTOTP(t.Context(), as(r), h.totp(u.ID))
 	refused(t, err, ErrNoSession)
 	_, err = h.AuthenticateCode(t.Context(), anon(), id, code)
@@ -439,7 +439,7 @@ func TestLockBetweenFactors(t *testing.T) {
 	if _, err := h.lookup2(r.Cookie); !errors.Is(err, errAbsent) {
 		t.Fatalf("the session outlived the lock: %v", err)
 	}
-	ok(t, h.UnlockUser(t.Context(), u.ID))
+	ok(t, h.Operator(false).Unlock(t.Context(), u.ID))
 	h.signIn("alice@example.com")
 }
 

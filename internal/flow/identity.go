@@ -19,7 +19,7 @@ func (i Identities) Identity(ctx context.Context, userID string) (session.Identi
 	m := u.PrimaryEmail()
 	id := session.Identity{
 		ID: u.ID, Email: m.Address, EmailVerified: m.Verified, Name: u.Name, Groups: u.AllGroups(),
-		CustomClaims: u.AllClaims(), Locked: u.Locked(),
+		CustomClaims: u.AllClaims(), Administers: u.Administers(), Locked: u.Locked(),
 	}
 	for _, d := range u.Devices {
 		id.Devices = append(id.Devices, session.Device{Secret: d.Secret, ProvenAt: d.ProvenAt, ExpiresAt: d.ExpiresAt})

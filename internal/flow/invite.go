@@ -14,34 +14,38 @@ import (
 
 // Invite prepares an account and mails a one-time link for it. The link is returned too, for
 // an administrator who hands it over in person. origin is that of the site to sign in to.
-func (e *Engine) Invite(ctx context.Context, origin string, n account.NewUser) (link string, t account.Ticket, err error) {
+func (a Administrator) Invite(ctx context.Context, origin string, n account.NewUser) (link string, t account.Ticket, err error) {
 	folded, err := account.FoldEmail(n.Email)
 	if err != nil {
 		return "", account.Ticket{}, asError(err)
 	}
-	if _, _, err := e.accounts.ByEmail(ctx, folded); err == nil {
+	groups, err := account.CleanGroups(n.Groups)
+	if err != nil || len(n.Name) > account.MaxName {
+		return "", account.Ticket{}, ErrTooMany
+	}
+	if _, _, err := a.e.accounts.ByEmail(ctx, folded); err == nil {
 		return "", account.Ticket{}, ErrEmailTaken
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return "", account.Ticket{}, asError(err)
 	}
 	var c store.Change
-	token, t, err := e.accounts.IssueTicket(&c, account.Ticket{
-		Kind: account.InviteTicket, Email: folded, Name: n.Name, Groups: n.Groups,
+	token, t, err := a.e.accounts.IssueTicket(&c, account.Ticket{
+		Kind: account.InviteTicket, Email: folded, Name: n.Name, Groups: groups,
 	})
 	if err != nil {
 		return "", account.Ticket{}, asError(err)
 	}
 	link = origin + "/.stepgate/invite/" + token
 	m, err := delivery.Invite(delivery.Letter{
-		To: folded, Name: n.Name, Site: e.opts.Issuer, Host: e.place(Visitor{Origin: origin}), Link: link, Life: t.Kind.Life(),
+		To: folded, Name: n.Name, Site: a.e.opts.Issuer, Host: a.e.place(Visitor{Origin: origin}), Link: link, Life: t.Kind.Life(),
 	})
 	if err != nil {
 		return "", account.Ticket{}, asError(err)
 	}
-	if err := e.send(ctx, c, m, t.ExpiresAt); err != nil {
+	if err := a.e.send(ctx, c, m, t.ExpiresAt); err != nil {
 		return "", account.Ticket{}, err
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.InvitationIssued, ByAdmin: true})
+	a.record(audit.Event{Kind: audit.InvitationIssued})
 	return link, t, nil
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-// FindUser returns a user by id or by e-mail address, for administrators.
-func (e *Engine) FindUser(ctx context.Context, name string) (account.User, error) {
-	u, _, err := e.accounts.Get(ctx, name)
+// Find returns a user by id or by e-mail address.
+func (a Administrator) Find(ctx context.Context, name string) (account.User, error) {
+	u, _, err := a.e.accounts.Get(ctx, name)
 	if err == nil {
 		return u, nil
 	}
@@ -25,51 +25,55 @@ func (e *Engine) FindUser(ctx context.Context, name string) (account.User, error
 	if err != nil {
 		return account.User{}, ErrNotFound
 	}
-	u, _, err = e.accounts.ByEmail(ctx, folded)
+	u, _, err = a.e.accounts.ByEmail(ctx, folded)
 	return u, asError(err)
 }
 
-// ListUsers returns users in the order of their ids, after the id after.
-func (e *Engine) ListUsers(ctx context.Context, after string, limit int) ([]account.User, error) {
-	list, err := e.accounts.List(ctx, after, limit)
+// List returns users in the order of their ids, after the id after.
+func (a Administrator) List(ctx context.Context, after string, limit int) ([]account.User, error) {
+	list, err := a.e.accounts.List(ctx, after, limit)
 	return list, asError(err)
 }
 
-// CreateUser makes an account at once. secret may be empty: the user then has no password.
-func (e *Engine) CreateUser(ctx context.Context, n account.NewUser, secret string) (account.User, error) {
+// Create makes an account at once. secret may be empty: the user then has no password.
+func (a Administrator) Create(ctx context.Context, n account.NewUser, secret string) (account.User, error) {
 	var edit func(*account.User)
 	if secret != "" {
 		likely := account.User{Name: n.Name, Emails: []account.Email{{Address: n.Email}}}
-		hash, err := e.newPassword(ctx, &likely, secret)
+		hash, err := a.e.newPassword(ctx, &likely, secret)
 		if err != nil {
 			return account.User{}, err
 		}
 		edit = func(u *account.User) { u.Password = &hash }
 	}
-	u, err := e.accounts.Create(ctx, n, edit)
+	u, err := a.e.accounts.Create(ctx, n, edit)
 	if errors.Is(err, account.ErrExists) {
 		return account.User{}, ErrEmailTaken
 	}
 	if err != nil {
 		return account.User{}, asError(err)
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.AccountCreated, UserID: u.ID, ByAdmin: true})
+	a.record(audit.Event{Kind: audit.AccountCreated, UserID: u.ID})
 	return u, nil
 }
 
-// LockUser ends all sessions of a user and refuses every further sign-in.
-func (e *Engine) LockUser(ctx context.Context, id string) error {
-	_, err := e.accounts.Update(ctx, id, func(u *account.User, _ *store.Change) error {
+// Lock ends all sessions of a user and refuses every further sign-in. The last administrator
+// cannot be locked.
+func (a Administrator) Lock(ctx context.Context, id string) error {
+	_, err := a.e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
+		if err := a.mayLose(ctx, c, u); err != nil {
+			return err
+		}
 		if !u.Locked() {
-			u.LockedAt = e.db.Now()
+			u.LockedAt = a.e.db.Now()
 		}
 		return nil
 	})
 	if err != nil {
 		return asError(err)
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.AccountLocked, UserID: id, ByAdmin: true})
-	return e.endAll(ctx, id)
+	a.record(audit.Event{Kind: audit.AccountLocked, UserID: id})
+	return a.e.endAll(ctx, id)
 }
 
 // endAll ends all sessions of a user and forgets all remembered devices.
@@ -77,85 +81,143 @@ func (e *Engine) endAll(ctx context.Context, id string) error {
 	if err := e.sessions.RevokeAll(ctx, id, nil); err != nil {
 		return asError(err)
 	}
-	return asError(e.accounts.ForgetDevices(ctx, id, ""))
+	err := e.accounts.ForgetDevices(ctx, id, "")
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // the user is gone, and the devices too
+	}
+	return asError(err)
 }
 
-// UnlockUser lifts the lock of an administrator and the lock after too many failures.
-func (e *Engine) UnlockUser(ctx context.Context, id string) error {
-	_, err := e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
+// Unlock lifts the lock of an administrator and the lock after too many failures.
+func (a Administrator) Unlock(ctx context.Context, id string) error {
+	_, err := a.e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
 		u.LockedAt = time.Time{}
-		e.accounts.ClearAttempts(c, id)
+		a.e.accounts.ClearAttempts(c, id)
 		return nil
 	})
 	if err != nil {
 		return asError(err)
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.AccountUnlocked, UserID: id, ByAdmin: true})
+	a.record(audit.Event{Kind: audit.AccountUnlocked, UserID: id})
 	return nil
 }
 
-// ResetFactor takes a factor from a user who lost it and ends the user's sessions. factor is
-// a product: password or totp. It never gives the user another factor in its place.
-func (e *Engine) ResetFactor(ctx context.Context, id string, factor factors.Product) error {
-	u, _, err := e.accounts.Get(ctx, id)
+// SetGroups puts a user into these groups and no others. Groups that identity providers give
+// are not touched. The last administrator stays one.
+func (a Administrator) SetGroups(ctx context.Context, id string, groups []string) error {
+	groups, err := account.CleanGroups(groups)
 	if err != nil {
 		return asError(err)
 	}
-	var credential string
+	_, err = a.e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
+		before := *u
+		u.Groups = groups
+		if u.Administers() {
+			return nil
+		}
+		return a.mayLose(ctx, c, &before)
+	})
+	if err != nil {
+		return asError(err)
+	}
+	a.record(audit.Event{Kind: audit.GroupsChanged, UserID: id})
+	return nil
+}
+
+// SetClaims changes custom claims of a user; null takes one away. It returns the claims that
+// administrators set, without those of identity providers.
+func (a Administrator) SetClaims(ctx context.Context, id string, change map[string]any) (map[string]any, error) {
+	u, err := a.e.accounts.Update(ctx, id, func(u *account.User, _ *store.Change) error {
+		merged, err := account.MergeClaims(u.CustomClaims, change)
+		u.CustomClaims = merged
+		return err
+	})
+	if err != nil {
+		return nil, asError(err)
+	}
+	a.record(audit.Event{Kind: audit.ClaimsChanged, UserID: id})
+	return u.CustomClaims, nil
+}
+
+// ResetFactor takes a lost factor from a user and ends the user's sessions: a product of which
+// the user has one, or the id of a credential. It never gives the user another one in its place.
+func (a Administrator) ResetFactor(ctx context.Context, id, factor string) error {
+	u, _, err := a.e.accounts.Get(ctx, id)
+	if err != nil {
+		return asError(err)
+	}
+	credential := factor
 	switch {
-	case factor == factors.Password && u.Password != nil:
+	case factor == string(factors.Password) && u.Password != nil:
 		credential = account.PasswordID(id)
-	case factor == factors.TOTP && u.TOTP != nil:
+	case factor == string(factors.TOTP) && u.TOTP != nil:
 		credential = u.TOTP.ID
-	default:
-		return ErrNotFound
 	}
-	what, _, err := e.remove(ctx, id, credential, func(*account.User, ...string) error { return nil })
+	product := productOf(&u, credential)
+	what, _, err := a.e.remove(ctx, id, credential, func(*account.User, ...string) error { return nil })
 	if err != nil {
 		return err
 	}
-	if err := e.accounts.ForgetFailures(ctx, id, factor, credential); err != nil {
+	if err := a.e.accounts.ForgetFailures(ctx, id, product, credential); err != nil {
 		return asError(err)
 	}
-	if err := e.endAll(ctx, id); err != nil {
+	if err := a.e.endAll(ctx, id); err != nil {
 		return err
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.FactorRemoved, UserID: id, Factor: string(factor), ByAdmin: true})
-	return e.notify(ctx, id, noticeFactorRemoved(what), Visitor{})
+	a.record(audit.Event{Kind: audit.FactorRemoved, UserID: id, Factor: string(product), CredentialID: credential})
+	return a.e.notify(ctx, id, noticeFactorRemoved(what), Visitor{})
 }
 
-// DeleteUser removes a user with everything enrolled and ends all sessions.
-func (e *Engine) DeleteUser(ctx context.Context, id string) error {
-	if err := e.accounts.Delete(ctx, id); err != nil {
+// productOf is the product of a user's credential; empty when there is none with that id.
+func productOf(u *account.User, credential string) factors.Product {
+	for _, f := range u.Enrolled() {
+		if f.ID == credential {
+			return factors.Product(f.Name)
+		}
+	}
+	if u.Password != nil && credential == account.PasswordID(u.ID) {
+		return factors.Password // one that must be reset is not enrolled
+	}
+	return ""
+}
+
+// Delete removes a user with everything enrolled and ends all sessions. The last administrator
+// cannot be deleted.
+func (a Administrator) Delete(ctx context.Context, id string) error {
+	err := a.e.accounts.Delete(ctx, id, func(u *account.User, c *store.Change) error { return a.mayLose(ctx, c, u) })
+	if err != nil {
 		return asError(err)
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.AccountDeleted, UserID: id, ByAdmin: true})
-	return asError(e.sessions.RevokeAll(ctx, id, nil))
+	a.record(audit.Event{Kind: audit.AccountDeleted, UserID: id})
+	return a.e.endAll(ctx, id)
 }
 
-// UserSessions lists the live sessions of a user.
-func (e *Engine) UserSessions(ctx context.Context, id string) ([]*session.Session, error) {
-	list, err := e.sessions.List(ctx, id)
+// Sessions lists the live sessions of a user.
+func (a Administrator) Sessions(ctx context.Context, id string) ([]*session.Session, error) {
+	list, err := a.e.sessions.List(ctx, id)
 	return list, asError(err)
 }
 
-// RevokeUserSessions ends one session of a user, or all of them when sessionID is empty.
-func (e *Engine) RevokeUserSessions(ctx context.Context, id, sessionID string) error {
-	var err error
-	if sessionID == "" {
-		err = e.endAll(ctx, id)
-	} else {
-		err = e.sessions.Revoke(ctx, id, sessionID)
-	}
-	if err != nil {
+// RevokeSession ends one session of a user.
+func (a Administrator) RevokeSession(ctx context.Context, id, sessionID string) error {
+	if err := a.e.sessions.Revoke(ctx, id, sessionID); err != nil {
 		return asError(err)
 	}
-	e.record(Visitor{}, audit.Event{Kind: audit.SessionRevoked, UserID: id, Reason: sessionID, ByAdmin: true})
+	a.record(audit.Event{Kind: audit.SessionRevoked, UserID: id, Reason: sessionID})
+	return nil
+}
+
+// RevokeSessions ends all sessions of a user and forgets the remembered devices.
+func (a Administrator) RevokeSessions(ctx context.Context, id string) error {
+	if err := a.e.endAll(ctx, id); err != nil {
+		return err
+	}
+	a.record(audit.Event{Kind: audit.SessionRevoked, UserID: id, Reason: "all"})
 	return nil
 }
 
 // LockedUntil returns until when failures lock a user; zero when they do not.
-func (e *Engine) LockedUntil(ctx context.Context, id string) (time.Time, error) {
-	t, err := e.accounts.LockedUntil(ctx, id)
+func (a Administrator) LockedUntil(ctx context.Context, id string) (time.Time, error) {
+	t, err := a.e.accounts.LockedUntil(ctx, id)
 	return t, asError(err)
 }

@@ -89,6 +89,7 @@ type claims struct {
 	AuthTime int64                          `json:"auth_time"`
 	SID      string                         `json:"sid"`
 	Factors  []session.AuthenticationFactor `json:"authentication_factors"`
+	Custom   map[string]any                 `json:"custom_claims,omitempty"`
 }
 
 func (s *Signer) sign(v *session.Session, issuer, audience string, now time.Time) (string, error) {
@@ -106,6 +107,7 @@ func (s *Signer) sign(v *session.Session, issuer, audience string, now time.Time
 		},
 		Email: v.User.Email, Name: v.User.Name, Groups: v.Roles,
 		AMR: policy.AMR(proven), ACR: policy.ACR(proven, now), AuthTime: latest.Unix(), SID: v.ID, Factors: v.Factors,
+		Custom: v.CustomClaims,
 	}).Serialize()
 	if err != nil {
 		return "", fmt.Errorf("sign an assertion: %w", err)

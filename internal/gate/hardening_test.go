@@ -431,6 +431,7 @@ func TestUnknownHostHasNoOrigin(t *testing.T) {
 // A7: an assertion verifies with the published keys, for its host, for a minute.
 func TestAssertion(t *testing.T) {
 	y := newYard(t)
+	y.users.change(func(i *session.Identity) { i.CustomClaims = map[string]any{"clearance": 3.0} })
 	cookie := y.signIn(factors.Password, factors.TOTP)
 	first := y.forwarded(req("GET", "/app", with(cookie)...)).Header.Get("Stepgate-Assertion")
 	y.clock.Advance(29 * time.Second)
@@ -460,7 +461,7 @@ func TestAssertion(t *testing.T) {
 		t.Error(err)
 	}
 	if c.ACR != "urn:stepgate:aal2" || strings.Join(c.AMR, " ") != "pwd otp mfa" || c.Email != "bob@example.com" || len(c.Factors) != 2 || c.SID == "" ||
-		c.Expiry.Time().Sub(c.IssuedAt.Time()) != time.Minute {
+		c.Expiry.Time().Sub(c.IssuedAt.Time()) != time.Minute || len(c.Custom) != 1 || c.Custom["clearance"] != 3.0 {
 		t.Errorf("%+v", c)
 	}
 	if err := c.ValidateWithLeeway(jwt.Expected{AnyAudience: jwt.Audience{"b.test"}, Time: at}, 0); err == nil {

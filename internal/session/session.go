@@ -33,6 +33,8 @@ type Identity struct {
 	CustomClaims  map[string]any
 	// Devices are the remembered devices of the user.
 	Devices []Device
+	// Administers is set for those who may administer the gateway.
+	Administers bool
 	// Locked is set for an account that an administrator locked; it has no sessions.
 	Locked bool
 }

@@ -1,0 +1,49 @@
+package account
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+)
+
+// ErrClaims means that custom claims have a form that is not accepted.
+var ErrClaims = errors.New("custom claims not accepted")
+
+const (
+	maxClaims = 50
+	// maxClaimsSize bounds them, as JSON and in bytes: they travel in a header of every request.
+	maxClaimsSize = 2 << 10
+)
+
+// claimName keeps claims apart from what the assertion says by itself, whose names they stand
+// beside and never in place of.
+var claimName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.:/-]{0,99}$`)
+
+// MergeClaims returns the claims with those of change in their place; null takes one away.
+// Values are what JSON can say. The error is ErrClaims.
+func MergeClaims(claims, change map[string]any) (map[string]any, error) {
+	out := maps.Clone(claims)
+	if out == nil {
+		out = make(map[string]any)
+	}
+	for name, value := range change {
+		if !claimName.MatchString(name) {
+			return nil, fmt.Errorf("%w: %.40q is no name of a claim; use letters, digits, _ . : / and -", ErrClaims, name)
+		}
+		if value == nil {
+			delete(out, name)
+			continue
+		}
+		out[name] = value
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrClaims, err)
+	}
+	if len(out) > maxClaims || len(text) > maxClaimsSize {
+		return nil, fmt.Errorf("%w: at most %d claims of %d bytes together", ErrClaims, maxClaims, maxClaimsSize)
+	}
+	return out, nil
+}
