@@ -89,6 +89,11 @@ type App struct {
 	// Default: all offered ones that ever may.
 	Primary []string `json:"primary,omitempty"`
 
+	// DecisionLog writes what was decided to a file, for “policy explain --request” and “policy
+	// simulate”.
+	// Default: none.
+	DecisionLog *DecisionLogConfig `json:"decision_log,omitempty"`
+
 	ctx     caddy.Context
 	logger  *zap.Logger
 	keys    *secrets
@@ -188,6 +193,11 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	if err := a.provisionSenders(ctx); err != nil {
 		return err
+	}
+	if a.DecisionLog != nil {
+		if err := a.DecisionLog.provision(ctx); err != nil {
+			return fmt.Errorf("decision_log: %w", err)
+		}
 	}
 	if a.Policy != "" {
 		if err := a.policies.add(a.Policy); err != nil {
@@ -345,11 +355,15 @@ func (a *App) Cleanup() error {
 	if a.runtime == nil {
 		return nil
 	}
+	var logged error
 	if a.engine != nil {
 		a.runtime.leave(a.engine)
+		if a.DecisionLog != nil {
+			logged = a.DecisionLog.close()
+		}
 	}
 	_, err := runtimes.Delete(a.opener.Key())
-	return err
+	return errors.Join(logged, err)
 }
 
 // use returns the engine, opening the store on first use: a request may come before Start.

@@ -42,6 +42,13 @@ func init() {
 //			<factor> ...
 //		}
 //		primary <factor>...
+//		decision_log <file> {
+//			allowed all|none|1/<number>
+//			repeats <duration>
+//			roll_size <size>
+//			roll_keep <number>
+//			roll_keep_for <days>
+//		}
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next()
@@ -118,8 +125,11 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 		if a.Primary = d.RemainingArgs(); len(a.Primary) == 0 {
 			return d.ArgErr()
 		}
+	case "decision_log":
+		a.DecisionLog = new(DecisionLogConfig)
+		return a.DecisionLog.unmarshal(d)
 	default:
-		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors or primary", option)
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors, primary or decision_log", option)
 	}
 	return err
 }

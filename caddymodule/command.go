@@ -184,6 +184,7 @@ func (m *remote) direct(method, path string, body []byte) (answer []byte, status
 	}
 	a := app.(*App)
 	a.makers = nil // what is to be sent waits in the store for the server
+	a.DecisionLog = nil
 	e, err := a.use()
 	if err != nil {
 		return nil, 0, err

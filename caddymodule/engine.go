@@ -12,6 +12,7 @@ import (
 	"github.com/stepgate/stepgate/factors/password"
 	"github.com/stepgate/stepgate/factors/webauthn"
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
@@ -65,9 +66,16 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if a.keepsMessages() {
 		config.Outbox = rt.outbox
 	}
+	kept := &decisions.Recorder{Recent: rt.refusals}
+	if a.DecisionLog != nil {
+		if kept.Log, err = a.DecisionLog.open(a.logger); err != nil {
+			return nil, err
+		}
+	}
 	e.gate = &gate.Engine{
 		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: portal.New(config), Pages: pages,
 		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
+		Decisions: kept,
 	}
 	rt.adopt(e)
 	return e, nil

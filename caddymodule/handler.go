@@ -36,7 +36,7 @@ func init() {
 // `{http.stepgate.rule}` | the rule that decided
 // `{http.stepgate.floor}` | the floor of the policy that is missing something
 // `{http.stepgate.reason}` | why, as a stable word
-// `{http.stepgate.request_id}` | the reference that the answer carries, when the gateway answered itself
+// `{http.stepgate.request_id}` | the reference that the answer carries, when the gateway answered itself; else that in the decision log, if it is written there
 //
 // `{http.auth.user.id}` keeps the value that an authenticator in front of the gate gave it.
 //
@@ -112,7 +112,7 @@ func (h *Handler) provisionPolicy() error {
 		if err != nil {
 			return err
 		}
-		h.site.Policy = current
+		h.site.Policy, h.site.PolicyName = current, h.Rule.name()
 		return nil
 	}
 	path := h.Policy
@@ -126,7 +126,7 @@ func (h *Handler) provisionPolicy() error {
 	if err != nil {
 		return err
 	}
-	h.site.Policy = file.current.Load
+	h.site.Policy, h.site.PolicyName = file.current.Load, file.path
 	return nil
 }
 
@@ -204,7 +204,7 @@ func unavailable(w http.ResponseWriter, cause error) error {
 
 // judged counts a decision, and logs refusals with the id that their answer carries.
 func (h *Handler) judged(r *http.Request, v gate.Verdict) {
-	decisions.count(v.Outcome)
+	judged.count(v.Outcome)
 	for _, seen := range v.Reports {
 		reported.count(seen.Outcome.String())
 		h.logger.Info("reported", append(about(r, v),
@@ -213,7 +213,7 @@ func (h *Handler) judged(r *http.Request, v gate.Verdict) {
 	if v.Outcome == "deny" {
 		h.app.emit("stepgate_denied", map[string]any{"rule": v.Rule, "reason": v.Reason, "request_id": v.RequestID})
 	}
-	if v.RequestID == "" || v.Outcome == "portal" {
+	if v.Outcome == "allow" || v.Outcome == "portal" {
 		return
 	}
 	h.logger.Info("not forwarded", append(about(r, v), zap.String("rule", v.Rule), zap.String("floor", v.Floor), zap.String("reason", v.Reason))...)

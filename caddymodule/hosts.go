@@ -185,7 +185,7 @@ func (o *otherHosts) ServeHTTP(w http.ResponseWriter, r *http.Request, next cadd
 	}
 	// The name that no host has makes the list of served hosts one that fits none.
 	g := gate.Gate{Engine: e.gate, Site: gate.Site{Hosts: []string{"."}, Policy: func() *policy.Policy { return nil }}}
-	return g.ServeHTTP(w, r, gate.Arrival{ClientIP: clientIP(r), Judged: func(v gate.Verdict) { decisions.count(v.Outcome) }}, next.ServeHTTP)
+	return g.ServeHTTP(w, r, gate.Arrival{ClientIP: clientIP(r), Judged: func(v gate.Verdict) { judged.count(v.Outcome) }}, next.ServeHTTP)
 }
 
 // Interface guards.

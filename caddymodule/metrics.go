@@ -13,9 +13,12 @@ import (
 // collectors are made once for the process and registered anew each time. Labels come from
 // closed sets; none holds a user, a path or an address.
 var (
-	decisions = newOutcomes("decisions_total", "Requests that gates have judged, by outcome.")
-	reported  = newOutcomes("reported_total", "Requests that rules with report_only matched, by the outcome that they would have had.")
-	events    = prometheus.NewCounterVec(prometheus.CounterOpts{
+	judged           = newOutcomes("decisions_total", "Requests that gates have judged, by outcome.")
+	reported         = newOutcomes("reported_total", "Requests that rules with report_only matched, by the outcome that they would have had.")
+	droppedDecisions = prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "stepgate", Name: "decision_log_dropped_total", Help: "Decisions that the decision log lost.",
+	})
+	events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "stepgate", Name: "events_total", Help: "What happened to accounts and sessions, by kind.",
 	}, []string{"kind"})
 )
@@ -51,7 +54,7 @@ func (o *outcomes) count(outcome string) {
 
 // registerMetrics shows the collectors in the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{decisions.vec, reported.vec, events} {
+	for _, c := range []prometheus.Collector{judged.vec, reported.vec, droppedDecisions, events} {
 		var again prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &again) {
 			return fmt.Errorf("metrics: %w", err)

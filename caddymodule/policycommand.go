@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,9 +28,9 @@ const (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "policy", Usage: "check|explain|test|lint|diff|schema", Short: "Checks, explains, tests and compares policy files",
+		Name: "policy", Usage: "check|explain|test|lint|diff|simulate|schema", Short: "Checks, explains, tests and compares policy files",
 		CobraFunc: func(c *cobra.Command) {
-			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff(), policySchema())
+			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff(), policySimulate(), policySchema())
 		},
 	})
 }
@@ -86,26 +87,38 @@ func readPolicy(path string) (*policy.Policy, error) {
 // question is what explain asks the policy.
 type question struct {
 	method, url, user, clientIP, factors, now string
-	groups, headers                           []string
-	json                                      bool
+	request                                   string
+	groups, headers, logs                     []string
+	// logged says what was decided about the request of the log.
+	logged string
+	json   bool
 }
 
 func policyExplain() *cobra.Command {
 	var q question
 	c := &cobra.Command{
 		Use: "explain FILE", Short: "Tells what a policy decides about a request, and why, rule by rule", Args: cobra.ExactArgs(1),
-		Example: "  stepgate policy explain policy.yaml --method POST --url https://erp.example.com/admin/users --user alice@example.com --factors password@10m,totp@1m",
+		Long: "With --url, about the request that the options describe. With --request, about a request of the decision log, named by the reference that its answer carried.\nExits with 2 when the policy, the options or the log cannot be read.",
+		Example: "  stepgate policy explain policy.yaml --method POST --url https://erp.example.com/admin/users --user alice@example.com --factors password@10m,totp@1m\n" +
+			"  stepgate policy explain policy.yaml --request request-u3mq… --log /var/log/stepgate/decisions.jsonl",
 		RunE: run(func(c *cobra.Command, args []string) error {
 			p, err := readPolicy(args[0])
 			if err != nil {
 				return &exitError{status: exitUnusable, text: err.Error()}
 			}
-			e, err := q.ask(p)
+			ask := q.ask
+			if q.request != "" {
+				ask = func(p *policy.Policy) (policy.Explanation, error) { return q.askAgain(c.ErrOrStderr(), p) }
+			}
+			e, err := ask(p)
 			if err != nil {
 				return &exitError{status: exitUnusable, text: err.Error()}
 			}
 			if q.json {
 				return printJSON(c.OutOrStdout(), e)
+			}
+			if q.logged != "" {
+				fmt.Fprintln(c.OutOrStdout(), q.logged)
 			}
 			return e.Text(c.OutOrStdout(), colored())
 		}),
@@ -113,6 +126,8 @@ func policyExplain() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&q.method, "method", http.MethodGet, "The request method")
 	f.StringVar(&q.url, "url", "", "The request URL")
+	f.StringVar(&q.request, "request", "", "The reference of a request in the decision log")
+	f.StringArrayVar(&q.logs, "log", nil, "The decision log that has the request; may be repeated")
 	f.StringVar(&q.user, "user", "", "The user's e-mail address or id; without it and without factors, nobody is signed in")
 	f.StringArrayVar(&q.groups, "group", nil, "A group of the user; may be repeated")
 	f.StringVar(&q.clientIP, "client-ip", "", "The client's address")
@@ -120,10 +135,27 @@ func policyExplain() *cobra.Command {
 	f.StringVar(&q.factors, "factors", "", "What was proven, and how long ago: password@10m,totp@1m")
 	f.StringVar(&q.now, "now", "", "The time of the request, RFC 3339")
 	f.BoolVar(&q.json, "json", false, "Print JSON")
-	if err := c.MarkFlagRequired("url"); err != nil {
-		panic(err) // the flag is defined above
+	c.MarkFlagsOneRequired("url", "request")
+	c.MarkFlagsRequiredTogether("request", "log")
+	for _, described := range []string{"method", "url", "user", "group", "client-ip", "header", "factors", "now"} {
+		c.MarkFlagsMutuallyExclusive("request", described)
 	}
 	return c
+}
+
+// askAgain decides about a request of the decision log as of then, and says what was decided.
+func (q *question) askAgain(told io.Writer, p *policy.Policy) (policy.Explanation, error) {
+	e, err := findDecision(told, q.logs, q.request)
+	if err != nil {
+		return policy.Explanation{}, err
+	}
+	who := "nobody who was signed in"
+	if e.Visitor != nil {
+		who = cmp.Or(e.Visitor.Email, e.Visitor.UserID)
+	}
+	q.logged = fmt.Sprintf("%s %q on %q by %s from %s at %s\nlogged: %s\n", e.Method, e.Path, e.Host, who, cmp.Or(e.ClientIP, "an unknown address"), e.Time.Format(time.RFC3339),
+		sideText(policy.Side{Outcome: e.Outcome, Rule: cmp.Or(e.Rule, e.Reason), Floor: e.Floor}))
+	return e.Explain(p)
 }
 
 // ask decides about the request of the question, as the gate would.

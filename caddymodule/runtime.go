@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
@@ -28,8 +29,10 @@ var runtimes = caddy.NewUsagePool()
 const (
 	// cachedSessions bounds the sessions held in memory.
 	cachedSessions = 1 << 17
-	sweepEvery     = time.Minute
-	sweepBatch     = 500
+	// keptRefusals bounds the refusals held in memory: so many of people, and of strangers.
+	keptRefusals = 1000
+	sweepEvery   = time.Minute
+	sweepBatch   = 500
 )
 
 // runtime is everything that outlives a reload: the open store, the caches over it, and the
@@ -42,6 +45,7 @@ type runtime struct {
 	queue    *delivery.Queue
 	outbox   *delivery.Outbox
 	signer   *gate.Signer
+	refusals *decisions.Recent
 	peppers  [][]byte
 	logger   *zap.Logger
 	// fingerprint tells whether a configuration brings other secrets.
@@ -108,7 +112,7 @@ func newRuntime(opener StoreOpener, keys *secrets, logger *zap.Logger) (*runtime
 	if err != nil {
 		return nil, err
 	}
-	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now)}
+	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now), refusals: decisions.NewRecent(keptRefusals)}
 	if err := rt.build(opener, keys); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

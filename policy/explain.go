@@ -34,14 +34,7 @@ type RuleReport struct {
 
 // Explain decides like Decide and tells why, rule by rule and floor by floor.
 func (p *Policy) Explain(r *Request, s *Subject, now time.Time) Explanation {
-	d := p.Decide(r, s, now)
-	e := Explanation{Outcome: d.outcome.String(), Rule: d.rule, Floor: d.floor, Reason: d.reason, Missing: d.Missing(), Rules: []RuleReport{}}
-	if e.Missing == nil {
-		e.Missing = [][]Need{}
-	}
-	if r := d.Requirement(); r != nil {
-		e.Required = r.String()
-	}
+	e := explanationOf(p.Decide(r, s, now))
 	if p == nil {
 		return e
 	}
@@ -50,9 +43,38 @@ func (p *Policy) Explain(r *Request, s *Subject, now time.Time) Explanation {
 	for _, one := range p.Report(r, s, now) {
 		would[one.Rule] = one.Outcome.String()
 	}
+	p.explainRules(&e, &q, would)
+	ruled, _ := p.first(&q)
+	p.explainFloors(&e, &q, ruled.outcome, would)
+	return e
+}
+
+// ExplainUpheld decides like Uphold and tells why, floor by floor.
+func (p *Policy) ExplainUpheld(allowed Decision, r *Request, s *Subject, now time.Time) Explanation {
+	d := p.Uphold(allowed, r, s, now)
+	e := explanationOf(d)
+	if p != nil {
+		p.explainFloors(&e, &question{r: *r, s: s, now: now, folded: fold(r.Path)}, allowed.outcome, nil)
+	}
+	return e
+}
+
+func explanationOf(d Decision) Explanation {
+	e := Explanation{Outcome: d.outcome.String(), Rule: d.rule, Floor: d.floor, Reason: d.reason, Missing: d.Missing(), Rules: []RuleReport{}}
+	if e.Missing == nil {
+		e.Missing = [][]Need{}
+	}
+	if r := d.Requirement(); r != nil {
+		e.Required = r.String()
+	}
+	return e
+}
+
+// explainRules says of each rule whether it decided.
+func (p *Policy) explainRules(e *Explanation, q *question, would map[string]string) {
 	decided := false
 	for _, rule := range p.rules {
-		report := rule.explain(&q)
+		report := rule.explain(q)
 		switch {
 		case report.Hit && decided:
 			report.Hit, report.Why = false, "not reached: an earlier rule decided"
@@ -68,17 +90,14 @@ func (p *Policy) Explain(r *Request, s *Subject, now time.Time) Explanation {
 		fallback.Why = "not reached: a rule decided"
 	}
 	e.Rules = append(e.Rules, fallback)
-	p.explainFloors(&e, &q, would)
-	return e
 }
 
 // explainFloors says of each floor what it adds to the rule that decided.
-func (p *Policy) explainFloors(e *Explanation, q *question, would map[string]string) {
-	ruled, _ := p.first(q)
+func (p *Policy) explainFloors(e *Explanation, q *question, ruled Outcome, would map[string]string) {
 	for _, floor := range p.floors {
 		report := floor.explain(q)
 		switch {
-		case ruled.outcome == Deny, ruled.outcome == Refuse:
+		case ruled == Deny, ruled == Refuse:
 			report.Hit, report.Why = false, "not looked at: the request does not pass anyway"
 		case report.Hit && floor.reportOnly:
 			report.Would = would[floor.name]
@@ -171,6 +190,14 @@ func (e *Explanation) Text(w io.Writer, color bool) error {
 	if e.Required != "" {
 		fmt.Fprintf(&b, "requires: %s\n", e.Required)
 	}
+	b.WriteString(e.MissingText())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// MissingText lists the alternatives of what is missing, one a line; empty when nothing is.
+func (e *Explanation) MissingText() string {
+	var b strings.Builder
 	for i, set := range e.Missing {
 		parts := make([]string, len(set))
 		for j, n := range set {
@@ -182,8 +209,7 @@ func (e *Explanation) Text(w io.Writer, color bool) error {
 		}
 		fmt.Fprintf(&b, "%s%s\n", lead, strings.Join(parts, " and "))
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 // text is one line about a rule or floor.

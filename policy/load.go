@@ -25,6 +25,9 @@ func Load(name string, data []byte) (*Policy, error) {
 	}
 	p.index, p.reports = newIndex(p.rules, false), newIndex(p.rules, true)
 	p.floorIndex = newIndex(p.floors, false)
+	for _, r := range slices.Concat(p.rules, p.floors) {
+		p.reads.match(&r.match)
+	}
 	l.unreachable(p)
 	if err := l.err(); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func compile(text string) (*condition, []issue) {
 	if err != nil || cost.Max > maxEstimate {
 		return nil, []issue{{message: "the expression could take too long on a large request; let it go through fewer lists or texts"}}
 	}
-	c := &condition{text: text, identity: reads(checked, identityNames...)}
+	c := &condition{text: text, identity: mentions(checked, identityNames...), reads: readsOf(checked)}
 	options := cel.OptOptimize
 	var limit []cel.ProgramOption
 	if c.identity {
@@ -67,7 +67,7 @@ func compile(text string) (*condition, []issue) {
 	}
 	// Counting takes longer than most expressions. One that cannot reach the limit is not
 	// counted; claims may be larger than estimated.
-	if cost.Max > maxCost || reads(checked, "claims", "custom_claims") {
+	if cost.Max > maxCost || mentions(checked, "claims", "custom_claims") {
 		options |= cel.OptTrackCost
 		limit = append(limit, cel.CostLimit(maxCost))
 	}
@@ -77,8 +77,8 @@ func compile(text string) (*condition, []issue) {
 	return c, nil
 }
 
-// reads tells whether the expression names one of the variables or fields.
-func reads(checked *cel.Ast, names ...string) bool {
+// mentions tells whether the expression names one of the variables or fields.
+func mentions(checked *cel.Ast, names ...string) bool {
 	found := false
 	ast.PostOrderVisit(checked.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {

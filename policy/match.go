@@ -2,7 +2,6 @@ package policy
 
 import (
 	"net/netip"
-	"net/textproto"
 	"net/url"
 	"regexp"
 	"slices"
@@ -201,5 +200,3 @@ func (m *match) subject(s *Subject) bool {
 	}
 	return len(m.groups) == 0 || slices.ContainsFunc(m.groups, func(g string) bool { return slices.Contains(s.Groups, g) })
 }
-
-func headerName(s string) string { return textproto.CanonicalMIMEHeaderKey(s) }

@@ -11,6 +11,7 @@ type Policy struct {
 	// index and floorIndex find what is applied, reports what is only reported.
 	index, floorIndex, reports index
 	hasReports                 bool
+	reads                      reads
 	// lines are where the named requirements stand, unused those that nothing refers to.
 	lines  map[string]int
 	unused []string

@@ -11,6 +11,7 @@ type condition struct {
 	program cel.Program
 	// identity is set when the expression reads who the visitor is.
 	identity bool
+	reads    reads
 }
 
 // holds tells whether the expression may be true. One that fails counts as true for rules that

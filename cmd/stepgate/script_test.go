@@ -45,7 +45,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"http": cmdHTTP, "begin": cmdBegin, "finish": cmdFinish, "held": cmdHeld, "release": cmdRelease,
-			"eventually": cmdEventually, "mode": cmdMode, "exit": cmdExit, "reloads": cmdReloads, "wrongly": cmdWrongly,
+			"eventually": cmdEventually, "mode": cmdMode, "exit": cmdExit, "reloads": cmdReloads, "wrongly": cmdWrongly, "capture": cmdCapture,
 		},
 	})
 }
@@ -385,4 +385,18 @@ func cmdWrongly(ts *testscript.TestScript, neg bool, args []string) {
 		})
 		ts.Check(err)
 	}
+}
+
+// cmdCapture is “capture NAME REGEXP”: it keeps the first group of what the last command printed.
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("nothing matches %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
 }

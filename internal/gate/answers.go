@@ -36,9 +36,8 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 		return
 	}
 	id := g.requestID()
-	if q.arrival.Judged != nil {
-		q.arrival.Judged(q.verdict(d, id))
-	}
+	q.judged(d, id)
+	g.keep(g.observe(q, d), id)
 	switch d.Outcome() {
 	case policy.SignIn:
 		g.challenge(q, d, id, markSignIn, "sign-in")
@@ -115,16 +114,15 @@ func (g *Gate) badTarget(q *request, item Item) {
 		option = "allow_target " + string(item)
 		detail += " An operator can allow it for a route with “" + option + "”."
 	}
-	g.Log(q.r.Context(), "request target refused", nil, "item", string(item), "option", option)
-	g.early(q, Verdict{Outcome: "refused", Reason: string(item)})
-	g.refuse(q, g.requestID(), http.StatusBadRequest, markError, problem.Problem{
+	id := g.early(q, string(item))
+	g.Log(q.r.Context(), "request target refused", nil, "request_id", id, "item", string(item), "option", option)
+	g.refuse(q, id, http.StatusBadRequest, markError, problem.Problem{
 		ErrorType: "ambiguous_target", Detail: detail,
 	}, ui.Error{Item: string(item), Option: option})
 }
 
 func (g *Gate) misdirected(q *request) {
-	g.early(q, Verdict{Outcome: "refused", Reason: "misdirected"})
-	g.refuse(q, g.requestID(), http.StatusMisdirectedRequest, markError, problem.Problem{
+	g.refuse(q, g.early(q, "misdirected"), http.StatusMisdirectedRequest, markError, problem.Problem{
 		ErrorType: "misdirected", Detail: "This site does not serve the host that was asked for.",
 	}, ui.Error{Host: q.host.display(!q.plain)})
 }
@@ -136,15 +134,7 @@ func (g *Gate) unavailable(q *request) {
 
 // fail refuses a request for a reason that is nobody's decision.
 func (g *Gate) fail(q *request, status int, kind, detail string) {
-	g.early(q, Verdict{Outcome: "refused", Reason: kind})
-	g.refuse(q, g.requestID(), status, markError, problem.Problem{ErrorType: kind, Detail: detail}, ui.Error{Detail: ""})
-}
-
-func (g *Gate) early(q *request, v Verdict) {
-	if q.arrival.Judged != nil {
-		v.Session = q.session
-		q.arrival.Judged(v)
-	}
+	g.refuse(q, g.early(q, kind), status, markError, problem.Problem{ErrorType: kind, Detail: detail}, ui.Error{Detail: ""})
 }
 
 // refuse answers with a page to a person and with a problem to a program.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
@@ -55,6 +56,8 @@ type Engine struct {
 	Rand   io.Reader
 	// Tick returns a channel that fires after a time; it paces the watch on open connections.
 	Tick func(time.Duration) <-chan time.Time
+	// Decisions keeps what was decided; nil keeps nothing.
+	Decisions *decisions.Recorder
 	// Log takes what operators must know. fields are pairs of names and values.
 	Log func(ctx context.Context, msg string, err error, fields ...any)
 }
@@ -71,6 +74,8 @@ type Site struct {
 	Loosened []Item
 	// Policy returns the policy in force; nil means that there is none, which fails closed.
 	Policy func() *policy.Policy
+	// PolicyName is what the log of decisions calls the policy: its file, or the inline rule.
+	PolicyName string
 }
 
 // Gate guards one site.
@@ -106,7 +111,9 @@ type Verdict struct {
 	// Decision is what the policy decided; the zero Decision when it was not asked.
 	Decision policy.Decision
 	// Session is nil for an anonymous visitor.
-	Session   *session.Session
+	Session *session.Session
+	// RequestID is the reference of the answer. A request that is forwarded has one only when
+	// its decision is logged.
 	RequestID string
 }
 
@@ -128,6 +135,9 @@ type request struct {
 	spends, spent []policy.Factor
 	// reports are what rules with report_only would have done.
 	reports []policy.Reported
+	// asked is the policy that judged, subject who it was asked about; nil for nobody.
+	asked   *policy.Policy
+	subject *policy.Subject
 	// unknown is set when the store could not tell whether there is a session.
 	unknown error
 	now     time.Time
@@ -170,12 +180,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.answer(q, &d)
 		return nil
 	}
+	seen := g.observe(q, &d)
 	if err := g.identify(q); err != nil {
 		g.Log(r.Context(), "sign an assertion", err)
 		g.fail(q, http.StatusServiceUnavailable, "assertion_unavailable", "the assertion could not be signed")
 		return nil
 	}
-	q.judged(&d)
+	id := ""
+	if seen != nil {
+		id = g.requestID()
+	}
+	q.judged(&d, id)
+	g.keep(seen, id)
 	forwarded = true
 	return g.forward(q, &d, next)
 }
@@ -259,31 +275,28 @@ func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, e
 // in its other readings too. The first reading that does not pass decides.
 func (g *Gate) decide(q *request) policy.Decision {
 	p := g.Policy()
+	q.asked = p
 	r := policy.Request{
-		Method: q.r.Method, Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
+		Method: q.method(), Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
 		Header: q.r.Header, ClientIP: q.arrival.ClientIP,
-	}
-	if extendedConnect(q.r) {
-		r.Method = http.MethodGet // what the upgrade is called in HTTP/1.1, and upstream
 	}
 	subject := g.subject(q)
 	if len(q.spent) > 0 {
 		subject = withProofs(subject, q.spent)
 	}
+	q.subject = subject
 	if p.HasReports() {
 		asked := r // a copy: reporting keeps no request on the stack
 		q.reports = p.Report(&asked, subject, q.now)
 	}
 	d := q.judge(p, &r, subject)
 	q.spends = d.Spends()
-	for _, reading := range []struct{ path, query string }{
-		{q.original.flat, q.original.query}, {q.target.path, q.target.query}, {q.target.flat, q.target.query},
-	} {
+	for _, reading := range q.further() {
 		if d.Outcome() != policy.Allow {
 			break
 		}
-		if reading.path != r.Path || reading.query != r.RawQuery {
-			r.Path, r.RawQuery = reading.path, reading.query
+		if reading.Path != r.Path || reading.RawQuery != r.RawQuery {
+			r.Path, r.RawQuery = reading.Path, reading.RawQuery
 			d = q.judge(p, &r, subject)
 			for _, proof := range d.Spends() {
 				if !slices.Contains(q.spends, proof) {
@@ -389,8 +402,17 @@ func (q *request) verdict(d *policy.Decision, requestID string) Verdict {
 	}
 }
 
-func (q *request) judged(d *policy.Decision) {
+// judged tells what was decided. requestID is the reference of the answer or the log.
+func (q *request) judged(d *policy.Decision, requestID string) {
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(q.verdict(d, ""))
+		q.arrival.Judged(q.verdict(d, requestID))
 	}
+}
+
+// method is that of the request, as the policy reads it.
+func (q *request) method() string {
+	if extendedConnect(q.r) {
+		return http.MethodGet // what the upgrade is called in HTTP/1.1, and upstream
+	}
+	return q.r.Method
 }
