@@ -83,10 +83,11 @@ func benchGate(b testing.TB, rules int) (h *Handler, cookie string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	var cookies []string
 	for _, c := range jar.Cookies(at) {
-		cookie = c.Name + "=" + c.Value
+		cookies = append(cookies, c.Name+"="+c.Value)
 	}
-	return h, cookie
+	return h, strings.Join(cookies, "; ")
 }
 
 var nothing = caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })
