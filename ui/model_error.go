@@ -25,7 +25,7 @@ func (m Denied) title() string {
 
 // Error is every other answer that is not a page of the portal. It has no form.
 type Error struct {
-	// Status is the HTTP status; it chooses the words: 400, 403, 404, 405, 413,
+	// Status is the HTTP status; it chooses the words: 400, 401, 403, 404, 405, 413,
 	// 421, 429, 503, anything else is an error of our own.
 	Status int
 	// Item and Option name what a refused target contained and the option that
@@ -48,6 +48,8 @@ func (m Error) title() string {
 	switch m.Status {
 	case http.StatusBadRequest:
 		return "This address cannot be opened"
+	case http.StatusUnauthorized:
+		return "You were not signed in"
 	case http.StatusForbidden:
 		return "This request was refused"
 	case http.StatusNotFound:
@@ -71,6 +73,8 @@ func (m Error) Lead() string {
 	switch m.Status {
 	case http.StatusBadRequest:
 		return "The address contains something that programs read in different ways, so it was stopped before it reached the application."
+	case http.StatusUnauthorized:
+		return "Nothing was changed. Open the page that you wanted and try again."
 	case http.StatusForbidden:
 		return "It came from another site, or the page was open for too long. Go back, load the page again, and repeat what you did."
 	case http.StatusNotFound:

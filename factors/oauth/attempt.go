@@ -98,18 +98,28 @@ var errorCodes = map[string]bool{
 // description takes what RFC 6749, section 4.1.2.1, forbids out of a text.
 func description(s string) string { return printable(strings.NewReplacer(`"`, "", `\`, "").Replace(s)) }
 
-// code reads what came back to the redirect address: exactly one code, for this attempt, and
-// no token.
-func (p *Provider) code(e *endpoints, a Attempt, now time.Time, callback url.Values) (string, error) {
+// CheckAnswer refuses what no answer with a code may hold, for whatever attempt it is: a token,
+// and a parameter that is given more than once (RFC 6749, section 3.1). The error wraps
+// ErrRefused.
+func CheckAnswer(callback url.Values) error {
 	for name, values := range callback {
 		if len(values) != 1 {
-			return "", refused("%q is given more than once", name) // RFC 6749, section 3.1
+			return refused("%q is given more than once", name)
 		}
 	}
 	for _, name := range []string{"access_token", "id_token", "token_type", "response"} {
 		if callback.Has(name) {
-			return "", refused("%s is given, where only a code belongs", name)
+			return refused("%s is given, where only a code belongs", name)
 		}
+	}
+	return nil
+}
+
+// code reads what came back to the redirect address: exactly one code, for this attempt, and
+// no token.
+func (p *Provider) code(e *endpoints, a Attempt, now time.Time, callback url.Values) (string, error) {
+	if err := CheckAnswer(callback); err != nil {
+		return "", err
 	}
 	switch {
 	case a.Provider != p.Name():

@@ -45,6 +45,21 @@ func (e *Engine) provider(name string) (*oauth.Provider, error) {
 // CallbackPath is where an identity provider sends people back to.
 func CallbackPath(provider string) string { return "/.stepgate/api/v1/oauth/" + provider + "/callback" }
 
+// PostedAnswer is what a provider posted, as the query of a request for its callback that the
+// browser makes by GET. Nothing is judged but that no token is among it, and nothing twice.
+func PostedAnswer(form url.Values) (url.Values, error) {
+	if err := oauth.CheckAnswer(form); err != nil {
+		return nil, with(ErrOAuthRefused, err, 0)
+	}
+	answer := make(url.Values)
+	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
+		if form.Has(name) {
+			answer[name] = form[name]
+		}
+	}
+	return answer, nil
+}
+
 // StartOAuth begins a sign-in at an identity provider and returns the address to go to. The
 // flow, which may be empty, goes on afterwards.
 func (e *Engine) StartOAuth(ctx context.Context, v Visitor, provider, flow string) (to string, err error) {
@@ -112,7 +127,7 @@ func (e *Engine) FinishOAuth(ctx context.Context, v Visitor, provider string, ca
 	}
 	kept, err := e.oauthAttempt(ctx, v, provider, callback["state"])
 	if err != nil {
-		return Result{}, "", e.failed(ctx, v, account.Attempt{}, err)
+		return Result{}, kept.Flow, e.failed(ctx, v, account.Attempt{}, err)
 	}
 	v.Flow = kept.Flow
 	identity, err := p.Finish(ctx, e.db.Now(), kept.Attempt, callback)
@@ -145,7 +160,8 @@ func (e *Engine) FinishOAuth(ctx context.Context, v Visitor, provider string, ca
 }
 
 // oauthAttempt takes the attempt that a callback belongs to: once, and only for the browser
-// and the session that began it.
+// and the session that began it. When another tab has signed in meanwhile, the error is
+// ErrSessionChanged, and only the flow of the attempt is of use.
 func (e *Engine) oauthAttempt(ctx context.Context, v Visitor, provider string, state []string) (oauthAttempt, error) {
 	if len(state) != 1 || state[0] == "" || v.Browser == "" {
 		return oauthAttempt{}, ErrOAuthState
@@ -161,12 +177,16 @@ func (e *Engine) oauthAttempt(ctx context.Context, v Visitor, provider string, s
 	if v.Session != nil {
 		family = v.Session.Family
 	}
-	if kept.Browser != e.browserMark(v) || kept.Family != family || kept.Attempt.Provider != provider {
+	overtaken := kept.Family == "" && family != ""
+	if kept.Browser != e.browserMark(v) || kept.Family != family && !overtaken || kept.Attempt.Provider != provider {
 		return oauthAttempt{}, ErrOAuthState
 	}
 	kept, err = e.attempts.Take(ctx, e.stateKey(state[0]))
 	if errors.Is(err, store.ErrNotFound) {
 		return oauthAttempt{}, ErrOAuthState
+	}
+	if err == nil && overtaken {
+		return oauthAttempt{Flow: kept.Flow}, ErrSessionChanged
 	}
 	return kept, err
 }

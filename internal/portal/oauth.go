@@ -71,17 +71,16 @@ func (p *Portal) postedCallback(c *call) bool {
 	if !ok || !callback || c.r.Method != http.MethodPost || !p.posts(provider) {
 		return false
 	}
-	if err := c.r.ParseForm(); err != nil || c.r.PostForm.Has("access_token") || c.r.PostForm.Has("id_token") {
+	if err := c.r.ParseForm(); err != nil {
 		p.errorPage(c, errBody)
 		return true
 	}
-	q := make(url.Values)
-	for _, name := range []string{"state", "code", "iss", "error", "error_description"} {
-		if values, ok := c.r.PostForm[name]; ok {
-			q[name] = values
-		}
+	answer, err := flow.PostedAnswer(c.r.PostForm)
+	if err != nil {
+		p.errorPage(c, err)
+		return true
 	}
-	http.Redirect(c.w, c.r, flow.CallbackPath(url.PathEscape(provider))+"?"+q.Encode(), http.StatusSeeOther)
+	http.Redirect(c.w, c.r, flow.CallbackPath(url.PathEscape(provider))+"?"+answer.Encode(), http.StatusSeeOther)
 	return true
 }
 
@@ -97,6 +96,13 @@ func (p *Portal) posts(provider string) bool {
 
 func (p *Portal) finishOAuth(c *call) error {
 	r, id, err := p.engine.FinishOAuth(c.ctx(), c.visitor, c.r.PathValue("provider"), c.r.URL.Query())
+	if errors.Is(err, flow.ErrSessionChanged) && id != "" { // another tab was faster: this one goes on
+		pending, _, err := p.pending(c, id)
+		if err != nil {
+			return err
+		}
+		return p.next(c, pending)
+	}
 	if err != nil {
 		return p.providerFailed(c, id, err)
 	}
