@@ -3,6 +3,7 @@ package ui
 import (
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // The small texts that the templates take from their models.
@@ -191,6 +192,18 @@ func (s Sent) ChannelName() string {
 		return "WhatsApp"
 	}
 	return s.Channel
+}
+
+// FactorText names what is enrolled.
+func (u User) FactorText() string {
+	if len(u.Factors) == 0 {
+		return "nothing set up yet"
+	}
+	nouns := make([]string, len(u.Factors))
+	for i, f := range u.Factors {
+		nouns[i] = methods[f].Noun
+	}
+	return strings.Join(nouns, ", ")
 }
 
 // Initial is the first letter for the round mark.

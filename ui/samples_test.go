@@ -54,7 +54,7 @@ func samples() []sample {
 		{ID: "s1", Device: "Firefox on Linux", Address: "192.0.2.7", StartedAt: noon.Add(-2 * time.Hour), UsedAt: noon, Current: true},
 		{ID: "s2", Device: "Safari on iPhone", Address: "2001:db8:85a3::8a2e:370:7334", StartedAt: noon.Add(-50 * time.Hour), UsedAt: noon.Add(-26 * time.Hour)},
 	}
-	user := User{ID: "u1", Email: "grace@example.com", Name: "Grace Hopper", Groups: []string{"finance", "admins"}, Verified: true, State: "active", SeenAt: noon.Add(-3 * time.Hour)}
+	user := User{ID: "u1", Email: "grace@example.com", Name: "Grace Hopper", Groups: []string{"finance", "admins"}, Verified: true, State: "active", Factors: []string{"password", "totp"}}
 	return []sample{
 		{"sign-in", 200, SignIn{Common: c, Target: wiki, Password: true, Passkey: true, Forgot: true, Others: []Method{mail, google}, Register: true}},
 		{"sign-in-wrong", 200, SignIn{Common: bad("", "E-mail address or password is wrong. Check both, or take another way below."), Target: wiki, Email: "ada@example.com", Password: true, Forgot: true, Others: []Method{mail}}},
@@ -131,8 +131,8 @@ func samples() []sample {
 			{Channel: "sms", To: "+442079460000", Text: "731204 is your code.\n\n@localhost #731204", Code: "731204", SentAt: noon.Add(-3 * time.Hour)},
 		}}},
 		{"outbox-empty", 200, Outbox{}},
-		{"admin", 200, Admin{Common: notice("The invitation was sent."), Identity: ada, Query: "gra", Users: []User{user, {ID: "u2", Email: "linus@example.com", State: "locked"}, {ID: "u3", Email: "someone.with.a.long.address@department.example.com", State: "invited"}}, Next: "u3", Invitation: "https://auth.example.com/.stepgate/invite/3vQyB1mS0l3kF8n2Zt5a9w"}},
-		{"admin-user", 200, AdminUser{Common: c, Identity: ada, User: user, CreatedAt: noon.Add(-90 * 24 * time.Hour), Sessions: sessions, Factors: []Credential{{Factor: "password", ID: "p1", CreatedAt: noon.Add(-90 * 24 * time.Hour), UsedAt: noon.Add(-time.Hour)}, {Factor: "totp", ID: "t1", CreatedAt: noon.Add(-80 * 24 * time.Hour), UsedAt: noon.Add(-3 * 24 * time.Hour)}}}},
+		{"admin", 200, Admin{Common: notice("The invitation was sent."), Identity: ada, Query: "gra", Users: []User{user, {ID: "u2", Email: "linus@example.com", State: "locked", Weak: true, Factors: []string{"password"}}, {ID: "u3", Email: "someone.with.a.long.address@department.example.com", State: "active"}}, Next: "u3", Link: "https://auth.example.com/.stepgate/invite/3vQyB1mS0l3kF8n2Zt5a9w"}},
+		{"admin-user", 200, AdminUser{Common: c, Identity: ada, User: user, CreatedAt: noon.Add(-90 * 24 * time.Hour), Sessions: sessions, Passwords: true, PausedUntil: noon.Add(20 * time.Minute), Claims: []Claim{{Name: "clearance", Value: "3"}, {Name: "department", Value: `"finance"`, Given: true}}, Factors: []Credential{{Factor: "password", ID: "p1", CreatedAt: noon.Add(-90 * 24 * time.Hour), UsedAt: noon.Add(-time.Hour)}, {Factor: "totp", ID: "t1", CreatedAt: noon.Add(-80 * 24 * time.Hour), UsedAt: noon.Add(-3 * 24 * time.Hour)}}}},
 	}
 }
 

@@ -49,7 +49,11 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
+	err := chromedp.Do(ctx, steps...)
+	for err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "node with given id") { // the page was replaced meanwhile
+		err = chromedp.Do(ctx, steps...)
+	}
+	if err != nil {
 		b.shot("failed")
 		b.t.Fatalf("%v\nat %s: %s", err, b.location(), b.text())
 	}
@@ -106,7 +110,9 @@ func (b *tab) shot(name string) {
 	if dir == "" {
 		return
 	}
-	image, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	defer cancel()
+	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.t.Log(err)
 		return

@@ -16,7 +16,14 @@ var unsafeCalls = []struct{ method, path string }{
 	{"POST", "api/v1/recovery_codes"}, {"POST", "api/v1/recovery_codes/authenticate"},
 	{"POST", "sign-in"}, {"POST", "challenge"}, {"POST", "sign-out"}, {"POST", "invite/x"}, {"POST", "password/forgot"}, {"POST", "password/reset"},
 	{"POST", "account/name"}, {"POST", "account/password"}, {"POST", "account/emails"}, {"POST", "account/totp"},
-	{"POST", "account/recovery-codes"}, {"POST", "account/sessions"},
+	{"POST", "account/recovery-codes"}, {"POST", "account/sessions"}, {"POST", "account/devices"}, {"POST", "account/phones"},
+	{"POST", "account/passkeys"}, {"POST", "account/connections"}, {"POST", "account/wallets"}, {"POST", "link/x"},
+	{"POST", "api/v1/phone_numbers"}, {"POST", "api/v1/otps/sms/send"}, {"POST", "api/v1/otps/whatsapp/send"},
+	{"POST", "api/v1/magic_links/email/send"}, {"POST", "api/v1/magic_links/authenticate"},
+	{"POST", "api/v1/webauthn/register/start"}, {"POST", "api/v1/webauthn/register"}, {"POST", "api/v1/webauthn/authenticate/start"},
+	{"POST", "api/v1/webauthn/authenticate"}, {"POST", "api/v1/crypto_wallets/authenticate/start"},
+	{"POST", "api/v1/crypto_wallets/authenticate"}, {"DELETE", "api/v1/devices/x"},
+	{"POST", "admin/users"}, {"POST", "admin/users/x"},
 }
 
 // signedIn is a visitor with a password session.

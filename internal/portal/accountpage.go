@@ -32,7 +32,7 @@ func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
 		return ui.Account{}, err
 	}
 	m := ui.Account{
-		Common: p.common(c, ""), Identity: p.identity(c), NewEmails: true, Home: "/",
+		Common: p.common(c, ""), Identity: p.identity(c), NewEmails: true, Home: "/", Administrator: p.engine.Administers(c.visitor),
 		Offers: ui.Offers{
 			Password: p.engine.Offers(factors.Password), TOTP: p.engine.Offers(factors.TOTP),
 			Passkeys: p.engine.Offers(factors.Passkey), SecurityKeys: p.engine.Offers(factors.WebAuthn),

@@ -161,10 +161,13 @@ func (p *Portal) failedPage(c *call, err error) {
 }
 
 // comeBack is where a page that asks for a proof first leads afterwards: to itself, or, for a
-// form, which is not sent twice, to the account.
+// form, which is not sent twice, to the page that it stood on.
 func (c *call) comeBack() string {
-	if c.r.Method == http.MethodGet {
+	switch {
+	case c.r.Method == http.MethodGet:
 		return c.r.URL.RequestURI()
+	case strings.HasPrefix(c.r.URL.Path, ui.PathAdminUsers):
+		return c.r.URL.Path
 	}
 	return ui.PathAccount
 }

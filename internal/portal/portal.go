@@ -54,6 +54,7 @@ func New(c Config) *Portal {
 	}
 	p.routeAPI()
 	p.routePages()
+	p.routeAdmin()
 	p.routeSchemas()
 	p.mux.Handle("GET "+ui.PathAssets, c.Pages.Assets())
 	if c.JWKS != nil {
