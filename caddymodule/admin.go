@@ -103,6 +103,7 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request) error {
 	handle("GET "+adminPrefix+"users", p.list)
 	handle("POST "+adminPrefix+"users", p.create)
 	handle("POST "+adminPrefix+"invitations", p.invite)
+	handle("POST "+adminPrefix+"policy/readiness", p.readiness)
 	handle("GET "+adminPrefix+"users/{user}", p.show)
 	handle("DELETE "+adminPrefix+"users/{user}", p.act(p.admin.Delete))
 	handle("POST "+adminPrefix+"users/{user}/lock", p.act(p.admin.Lock))
@@ -132,9 +133,9 @@ func writeAdmin(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client is gone; there is nobody to tell
 }
 
-// readiness is the answer of health/ready. A server whose policy file was refused after a
+// readyState is the answer of health/ready. A server whose policy file was refused after a
 // change still serves, by the policy in force: it is “degraded”.
-type readiness struct {
+type readyState struct {
 	Status   string          `json:"status"`
 	Policies []policyRefusal `json:"policies,omitempty"`
 }
@@ -143,7 +144,7 @@ func (p *people) ready(r *http.Request) (any, error) {
 	if err := p.engine.rt.store.Ping(r.Context()); err != nil {
 		return nil, flow.ErrUnavailable
 	}
-	out := readiness{Status: "ready", Policies: p.policies.refused()}
+	out := readyState{Status: "ready", Policies: p.policies.refused()}
 	if len(out.Policies) > 0 {
 		out.Status = "degraded"
 	}
