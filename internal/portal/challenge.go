@@ -36,12 +36,12 @@ func (p *Portal) openChallenge(c *call, id string) (*challenge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &challenge{pending: pending, id: id, progress: progress, methods: methods(progress)}, nil
+	return &challenge{pending: pending, id: id, progress: progress, methods: p.methods(progress)}, nil
 }
 
 // methods lists the factors that the user can prove now and that lead to the end: those of
 // the alternatives of which every factor is enrolled.
-func methods(progress flow.Progress) []ui.Method {
+func (p *Portal) methods(progress flow.Progress) []ui.Method {
 	var out []ui.Method
 	var seen []string
 	for _, set := range progress.Missing {
@@ -53,7 +53,7 @@ func methods(progress flow.Progress) []ui.Method {
 				continue
 			}
 			seen = append(seen, m.Factor)
-			out = append(out, ways(progress, m.Factor)...)
+			out = append(out, p.ways(progress, m.Factor)...)
 		}
 	}
 	totp := slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == string(factors.TOTP) })
@@ -67,7 +67,7 @@ func methods(progress flow.Progress) []ui.Method {
 }
 
 // ways lists how a factor can be proven: one way for each address, number, provider or chain.
-func ways(progress flow.Progress, factor string) []ui.Method {
+func (p *Portal) ways(progress flow.Progress, factor string) []ui.Method {
 	base, _, _ := strings.Cut(factor, ":")
 	var out []ui.Method
 	for _, o := range progress.Options {
@@ -79,7 +79,9 @@ func ways(progress flow.Progress, factor string) []ui.Method {
 			switch factors.Product(base) {
 			case factors.EmailOTP, factors.MagicLink, factors.SMSOTP, factors.WhatsAppOTP:
 				m.Value = base + "/" + c.ID
-			case factors.OAuth, factors.CryptoWallet:
+			case factors.OAuth:
+				m.Value, m.Label = base+":"+c.Variant, p.label(c.Variant)
+			case factors.CryptoWallet:
 				m.Value, m.Label = base+":"+c.Variant, c.Variant
 			}
 			if !slices.ContainsFunc(out, func(o ui.Method) bool { return o.Value == m.Value }) {
