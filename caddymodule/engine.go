@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,6 +19,7 @@ import (
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/portal"
 	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/ui"
 )
 
@@ -61,6 +63,10 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	})
 	config := portal.Config{
 		Engine: e.flow, Pages: pages, JWKS: rt.signer,
+		Policies: a.policies.inForce, Refusals: rt.refusals,
+		Explain: func(p *policy.Policy, method, url string, ip netip.Addr, s *policy.Subject, now time.Time) (policy.Explanation, error) {
+			return explained(p, method, url, ip, nil, s, now)
+		},
 		Log: func(msg string, err error) { a.logger.Error(msg, zap.Error(err)) },
 	}
 	if a.keepsMessages() {

@@ -15,6 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 
+	"github.com/stepgate/stepgate/internal/portal"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -26,6 +27,8 @@ const settle = 200 * time.Millisecond
 type policyFiles struct {
 	logger *zap.Logger
 	files  map[string]*policyFile
+	// loose are inline rules that name no requirement of a file.
+	loose []*inlinePolicy
 }
 
 // policyFile is one file and the policy that is in force.
@@ -56,6 +59,8 @@ func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Poli
 			return nil, err
 		}
 		f.inline, base = append(f.inline, i), f.current.Load()
+	} else {
+		p.loose = append(p.loose, i)
 	}
 	compiled, err := rule.policy(base)
 	if err != nil {
@@ -63,6 +68,43 @@ func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Poli
 	}
 	i.current.Store(compiled)
 	return i.current.Load, nil
+}
+
+// inForce lists every policy that a gate asks, files first.
+func (p *policyFiles) inForce() []portal.PolicyInForce {
+	var out, inline []portal.PolicyInForce
+	seen := make(map[string]bool)
+	add := func(list []*inlinePolicy) {
+		for _, i := range list {
+			if !seen[i.rule.name()] {
+				seen[i.rule.name()] = true
+				inline = append(inline, portal.PolicyInForce{Name: i.rule.name(), Policy: i.current.Load()})
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(p.files)) {
+		f := p.files[path]
+		one := portal.PolicyInForce{Name: path, Policy: f.current.Load()}
+		if r := f.refusal.Load(); r != nil {
+			one.Refused = r.lines()
+		}
+		out = append(out, one)
+		add(f.inline)
+	}
+	add(p.loose)
+	return append(out, inline...)
+}
+
+// lines says what is wrong, a mistake a line.
+func (r *policyRefusal) lines() []string {
+	var out []string
+	if r.Error != "" {
+		out = append(out, r.Error)
+	}
+	for _, problem := range r.Problems {
+		out = append(out, problem.String())
+	}
+	return out
 }
 
 // policyRefusal is a policy file whose newest content was refused.
