@@ -78,8 +78,9 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 			return nil, err
 		}
 	}
+	own := portal.New(config)
 	e.gate = &gate.Engine{
-		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: portal.New(config), Pages: pages,
+		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: own, WellKnown: own.WellKnown, Pages: pages,
 		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
 		Decisions: kept,
 	}

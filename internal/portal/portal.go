@@ -65,6 +65,7 @@ func New(c Config) *Portal {
 	}
 	p.routeAPI()
 	p.routePages()
+	p.routeWellKnown()
 	p.routeAdmin()
 	p.routeSchemas()
 	p.mux.Handle("GET "+ui.PathAssets, c.Pages.Assets())
