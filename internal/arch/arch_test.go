@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"internal/audit":                {},
 	"internal/problem":              {},
 	"internal/decisions":            {"policy"},
+	"internal/policyimport":         {"policy"},
 	"internal/delivery":             {"internal/store"},
 	"internal/session":              {"internal/store", "policy", "factors"},
 	"internal/account":              {"internal/store", "policy", "factors", "factors/password", "factors/totp", "factors/recovery", "factors/webauthn"},
