@@ -58,7 +58,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
-		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue,
+		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue, Policies: a.policies.asked,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{

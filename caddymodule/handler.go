@@ -108,7 +108,7 @@ func (h *Handler) provisionPolicy() error {
 		if h.Policy != "" {
 			return errors.New("a gate has a policy file or an inline rule, not both")
 		}
-		current, err := h.app.policies.inline(h.Rule, h.app.Policy)
+		current, err := h.app.policies.inline(h.Rule, h.app.Policy, true)
 		if err != nil {
 			return err
 		}

@@ -44,14 +44,16 @@ type policyFile struct {
 
 // inlinePolicy is a rule of the configuration, compiled.
 type inlinePolicy struct {
-	rule    *InlineRule
+	rule *InlineRule
+	// guards is set for the rule of a gate, not for what a matcher asks.
+	guards  bool
 	current atomic.Pointer[policy.Policy]
 }
 
 // inline compiles a rule with the requirements of the file at path, or with none when path is
 // empty, and returns what is in force: the file's later changes apply to the rule too.
-func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Policy, error) {
-	i := &inlinePolicy{rule: rule}
+func (p *policyFiles) inline(rule *InlineRule, path string, guards bool) (func() *policy.Policy, error) {
+	i := &inlinePolicy{rule: rule, guards: guards}
 	var base *policy.Policy
 	if path != "" {
 		f, err := p.get(path)
@@ -76,7 +78,7 @@ func (p *policyFiles) inForce() []portal.PolicyInForce {
 	seen := make(map[string]bool)
 	add := func(list []*inlinePolicy) {
 		for _, i := range list {
-			if !seen[i.rule.name()] {
+			if i.guards && !seen[i.rule.name()] {
 				seen[i.rule.name()] = true
 				inline = append(inline, portal.PolicyInForce{Name: i.rule.name(), Policy: i.current.Load()})
 			}
@@ -93,6 +95,15 @@ func (p *policyFiles) inForce() []portal.PolicyInForce {
 	}
 	add(p.loose)
 	return append(out, inline...)
+}
+
+// asked are the policies in force, without their names.
+func (p *policyFiles) asked() []*policy.Policy {
+	var out []*policy.Policy
+	for _, one := range p.inForce() {
+		out = append(out, one.Policy)
+	}
+	return out
 }
 
 // lines says what is wrong, a mistake a line.

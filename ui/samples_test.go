@@ -103,6 +103,7 @@ func samples() []sample {
 		{"add-key", 200, AddPasskey{Common: c, Identity: ada, Type: "cross-platform", Cancel: PathAccount}},
 		{"confirm-email", 200, ConfirmEmail{Common: c, Identity: ada, ID: "e2", Address: "ada@lovelace.example", Waiting: wait}},
 		{"confirm", 200, Confirm{Common: c, Heading: "Remove the authenticator app?", Text: "Without it you can no longer open pages that ask for an authenticator code. Your recovery codes stop working too.", Button: "Remove the authenticator app", Action: PathTOTP, Fields: []Field{{"action", "remove"}}, Cancel: PathAccount}},
+		{"confirm-needed", 200, Confirm{Common: c, Heading: "Remove “Ada’s phone”?", Text: "You can no longer confirm with it.", Rules: []string{"admin area", "payroll exports"}, Button: "Remove it", Action: PathPasskeys, Fields: []Field{{"action", "remove"}, {"id", "k1"}}, Cancel: PathAccount}},
 		{"account", 200, sampleAccount(notice("Your name was changed."), ada, sessions)},
 		{"account-new", 200, Account{Common: c, Identity: Identity{Email: "new@example.com"}, Emails: []Email{{ID: "e1", Address: "new@example.com", Primary: true}}, NewEmails: true, Password: PasswordState{Set: true, ChangedAt: noon}, TOTP: TOTPState{Blocked: "Verify your e-mail address first"}, Offers: Offers{Password: true, TOTP: true}, Sessions: sessions[:1]}},
 		{"password", 200, Password{Common: c, Identity: ada, Set: true, NeedCurrent: true, Minimum: 8, Cancel: PathAccount}},

@@ -338,7 +338,7 @@ func TestHundredFailuresDisableTheKey(t *testing.T) {
 	refused(t, use(0, broken), ErrKeyIncorrect) // strangers are not told
 	h.signIn("alice@example.com")               // nothing else is locked
 
-	ok(t, h.RemoveFactor(t.Context(), as(r), id))
+	ok(t, h.RemoveFactor(t.Context(), as(r), id, false))
 	stick.Keys = nil
 	h.enrolKey(as(h.signIn("alice@example.com")), stick, webauthn.SecurityKey, "")
 	ok(t, use(0))

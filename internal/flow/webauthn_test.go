@@ -235,7 +235,7 @@ func TestSeveralKeys(t *testing.T) {
 	}
 	bob := as(h.signIn("bob@example.com"))
 	refused(t, h.RenameKey(t.Context(), bob, second, "Mine"), ErrNotFound)
-	refused(t, h.RemoveFactor(t.Context(), bob, second), ErrNotFound)
+	refused(t, h.RemoveFactor(t.Context(), bob, second, false), ErrNotFound)
 	for _, name := range []string{"", "  ", strings.Repeat("n", account.MaxName+1)} {
 		refused(t, h.RenameKey(t.Context(), as(r), second, name), ErrTooMany)
 	}
@@ -250,7 +250,7 @@ func TestSeveralKeys(t *testing.T) {
 	}
 
 	before := h.byKey(phone)
-	ok(t, h.RemoveFactor(t.Context(), as(r), second))
+	ok(t, h.RemoveFactor(t.Context(), as(r), second, false))
 	if _, err := h.lookup2(before.Cookie); !errors.Is(err, errAbsent) {
 		t.Errorf("the session that the removed key started lives on: %v", err)
 	}
@@ -264,8 +264,8 @@ func TestSeveralKeys(t *testing.T) {
 		!slices.Equal(ids[0], laptop.Keys[0].ID) || !slices.Equal(ids[1], stick.Keys[0].ID) {
 		t.Errorf("accepted: %q %d keys", rpID, len(ids))
 	}
-	ok(t, h.RemoveFactor(t.Context(), as(r), third))
-	ok(t, h.RemoveFactor(t.Context(), as(r), first))
+	ok(t, h.RemoveFactor(t.Context(), as(r), third, false))
+	ok(t, h.RemoveFactor(t.Context(), as(r), first, false))
 	if got := h.keyNames(u.ID); len(got) != 0 {
 		t.Error(got)
 	}
