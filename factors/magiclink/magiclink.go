@@ -30,6 +30,10 @@ const (
 	codeSize  = 8 // characters of five bits each
 )
 
+// MaxTries is how many codes may be typed for a link. When the last one is wrong, the link is
+// worth nothing any more.
+const MaxTries = 5
+
 // alphabet is Crockford's base32: no letter in it can be read as another character.
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -44,6 +48,8 @@ type Link struct {
 	ExpiresAt time.Time `cbor:"6,keyasint"`
 	// Flow is what the link goes on with; the caller's own.
 	Flow string `cbor:"7,keyasint,omitempty"`
+	// Tries counts the codes that were typed for the link.
+	Tries int `cbor:"8,keyasint,omitempty"`
 }
 
 // New draws the token of a link, which is to be mailed, and the link that browser asks for.
@@ -100,6 +106,20 @@ func (l *Link) Verify(browser string, now time.Time) error {
 		return factors.ErrExpired
 	}
 	return nil
+}
+
+// Try counts a code that is typed, before it is looked at. It is false when no try is left.
+func (l *Link) Try() bool {
+	if l.Tries >= MaxTries {
+		return false
+	}
+	l.Tries++
+	return true
+}
+
+// Matches tells whether a code, as FoldCode returns it, is the one that the link shows.
+func (l *Link) Matches(code string) bool {
+	return len(l.Code) == codeSize && subtle.ConstantTimeCompare([]byte(l.Code), []byte(code)) == 1
 }
 
 // Shown is the short code as pages show it: two groups of four.

@@ -88,3 +88,16 @@ func TestCodes(t *testing.T) {
 		}
 	}
 }
+
+// G3: five codes are looked at, whichever come.
+func TestTries(t *testing.T) {
+	_, l := fresh(t)
+	if l.Matches("") || l.Matches(l.Code[1:]) || !l.Matches(l.Code) || (&Link{}).Matches("") {
+		t.Error("matches what it must not, or not what it must")
+	}
+	for i := range 2 * MaxTries {
+		if got := l.Try(); got != (i < MaxTries) {
+			t.Errorf("try %d: %t", i+1, got)
+		}
+	}
+}

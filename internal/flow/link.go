@@ -12,14 +12,18 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-// linkRef finds the link of a browser by its short code.
-type linkRef struct {
-	Link string `cbor:"1,keyasint"`
+// maxAsked bounds the links of a browser whose codes can be typed; older ones are dropped.
+const maxAsked = 5
+
+// askedLinks are the live links that a browser asked for, the newest last.
+type askedLinks struct {
+	Names []string `cbor:"1,keyasint"`
 }
 
 // SendLink mails a sign-in link to an address and returns the email_id. The link works in the
 // visitor's browser, and goes on with the flow, which may be empty. The answer is the same
-// whether or not the address belongs to an account.
+// whether or not the address belongs to an account; a message goes out only if a link could be
+// of use.
 func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (methodID string, err error) {
 	switch {
 	case !e.Offers(factors.MagicLink):
@@ -36,22 +40,19 @@ func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (m
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
-	id := e.accounts.EmailID(folded)
-	if !known && v.Session == nil && !e.opts.Registration.allows(folded) {
-		return id, nil
-	}
 	token, link, err := magiclink.New(e.rand, e.db.Now(), e.opts.LinkLife, folded, v.Browser)
 	if err != nil {
 		return "", asError(err)
 	}
 	link.Flow = flow
-	var c store.Change
 	name, _ := magiclink.TokenID(token)
-	if err := e.links.Insert(&c, name, link, link.ExpiresAt); err != nil {
+	c, err := e.ask(ctx, v.Browser, name, link)
+	if err != nil {
 		return "", asError(err)
 	}
-	if err := e.linkCodes.Put(&c, e.linkCode(v.Browser, link.Code), linkRef{Link: name}, link.ExpiresAt); err != nil {
-		return "", asError(err)
+	id := e.accounts.EmailID(folded)
+	if !known && v.Session == nil && !e.opts.Registration.allows(folded) {
+		return id, asError(e.db.Apply(ctx, c))
 	}
 	m, err := delivery.MagicLink(delivery.Letter{
 		To: folded, Site: e.opts.Issuer, Host: e.place(v), Link: v.Origin + "/.stepgate/link/" + token, Life: e.opts.LinkLife,
@@ -62,9 +63,26 @@ func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (m
 	return id, e.send(ctx, c, m, link.ExpiresAt)
 }
 
-// linkCode is the key of a short code: it is known in one browser only.
-func (e *Engine) linkCode(browser, code string) string {
-	return e.db.Keyring().Index("link code", browser+"\x00"+code)
+// ask notes that a browser asks for a link, and returns the change that makes it.
+func (e *Engine) ask(ctx context.Context, browser, name string, link magiclink.Link) (c store.Change, err error) {
+	if err := e.links.Insert(&c, name, link, link.ExpiresAt); err != nil {
+		return c, err
+	}
+	var dropped []string
+	err = e.asked.Update(ctx, e.askedKey(browser), func(r *askedLinks, _ bool) (time.Time, error) {
+		r.Names = append(r.Names, name)
+		over := max(0, len(r.Names)-maxAsked)
+		dropped, r.Names = r.Names[:over], r.Names[over:]
+		return link.ExpiresAt, nil
+	})
+	for _, old := range dropped {
+		e.links.Delete(&c, old)
+	}
+	return c, err
+}
+
+func (e *Engine) askedKey(browser string) string {
+	return e.db.Keyring().Index("links of a browser", browser)
 }
 
 // LinkView is what the page of a link shows. Opening it spends nothing.
@@ -118,18 +136,58 @@ func (e *Engine) AuthenticateLinkCode(ctx context.Context, v Visitor, text strin
 	if err := e.accounts.MayTry(ctx, v.IP); err != nil {
 		return Result{}, asError(err)
 	}
-	ref, _, err := e.linkCodes.Get(ctx, e.linkCode(v.Browser, code))
-	if errors.Is(err, store.ErrNotFound) || v.Browser == "" {
-		return Result{}, e.failed(ctx, v, account.Attempt{}, ErrLinkCodeIncorrect)
-	}
+	name, err := e.linkOfCode(ctx, v.Browser, code)
 	if err != nil {
-		return Result{}, asError(err)
+		return Result{}, e.failed(ctx, v, account.Attempt{}, err)
 	}
-	return e.authenticateLink(ctx, v, ref.Link)
+	return e.authenticateLink(ctx, v, name)
+}
+
+// linkOfCode finds the link of a browser by its short code. Every code that is typed is counted
+// at all links of the browser before it is looked at, and five wrong ones burn a link.
+func (e *Engine) linkOfCode(ctx context.Context, browser, code string) (name string, err error) {
+	if browser == "" {
+		return "", ErrLinkNotFound
+	}
+	asked, _, err := e.asked.Get(ctx, e.askedKey(browser))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return "", err
+	}
+	refused := ErrLinkNotFound
+	for _, one := range asked.Names {
+		var link magiclink.Link
+		err := e.links.Update(ctx, one, func(l *magiclink.Link, exists bool) (time.Time, error) {
+			if !exists || !l.Try() {
+				return time.Time{}, store.ErrNotFound
+			}
+			link = *l
+			return l.ExpiresAt, nil
+		})
+		switch {
+		case errors.Is(err, store.ErrNotFound): // used, too old, or burnt
+		case err != nil:
+			return "", err
+		case link.Matches(code):
+			name = one
+		case link.Tries < magiclink.MaxTries:
+			refused = ErrLinkCodeIncorrect
+		default:
+			var c store.Change
+			e.links.Delete(&c, one)
+			if err := e.db.Apply(ctx, c); err != nil {
+				return "", err
+			}
+		}
+	}
+	if name == "" {
+		return "", refused
+	}
+	return name, nil
 }
 
 // authenticateLink spends a link. Links carry 256 random bits and their codes belong to one
-// browser, so that no lock of an account stops them and no guess counts against one.
+// browser and have a budget of their own, so that no lock of an account stops them and no guess
+// counts against one.
 func (e *Engine) authenticateLink(ctx context.Context, v Visitor, name string) (Result, error) {
 	if !e.Offers(factors.MagicLink) {
 		return Result{}, ErrNotOffered
@@ -153,7 +211,6 @@ func (e *Engine) authenticateLink(ctx context.Context, v Visitor, name string) (
 		var c candidate
 		e.links.Require(&c.change, name, rev)
 		e.links.Delete(&c.change, name)
-		e.linkCodes.Delete(&c.change, e.linkCode(v.Browser, link.Code))
 		_, known, err := e.holder(ctx, "", sentCode{Email: link.Email})
 		if err != nil {
 			return candidate{}, err

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/google/uuid"
@@ -129,7 +130,11 @@ func (e *Engine) Register(ctx context.Context, v Visitor, response []byte, name 
 		}
 		key.ID, key.Name, key.UserAgent, key.LastUsedAt = registration, keyName(name, key), v.UserAgent, now
 		c.proof = e.keyProof(&c.user, key, key.UserVerified, v, now)
-		return c, e.accounts.AddKey(ctx, &c.change, &c.user, key)
+		err = e.accounts.AddKey(ctx, &c.change, &c.user, key)
+		if errors.Is(err, account.ErrExists) {
+			return candidate{}, ErrDuplicateKey
+		}
+		return c, err
 	})
 	if err != nil {
 		return Result{}, "", err

@@ -175,14 +175,10 @@ func (p *Portal) removeConfirmed(c *call, id string, ask ui.Confirm) error {
 		return p.accountAgain(c, err)
 	}
 	if c.value("confirm") != "yes" {
-		rules, err := p.engine.NeededBy(c.ctx(), c.visitor, id)
-		if err != nil {
-			return err
-		}
-		ask.Common, ask.Cancel, ask.Rules = p.common(c, ""), ui.PathAccount, rules
+		ask.Common, ask.Cancel = p.common(c, ""), ui.PathAccount
 		return p.show(c, http.StatusOK, "portal", ask)
 	}
-	return p.accountDone(c, p.engine.RemoveFactor(c.ctx(), c.visitor, id, true))
+	return p.accountDone(c, p.engine.RemoveFactor(c.ctx(), c.visitor, id))
 }
 
 func (p *Portal) startTOTP(c *call) error {

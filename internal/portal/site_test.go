@@ -153,6 +153,19 @@ func (s *site) reread(u account.User) account.User {
 	return u
 }
 
+// mail is the newest message to somebody with a code or a link in it.
+func (s *site) mail(to string) delivery.Kept {
+	s.t.Helper()
+	s.queue.Deliver(s.t.Context())
+	for _, m := range s.outbox.List() {
+		if m.To == to && (m.Code != "" || m.Link != "") {
+			return m
+		}
+	}
+	s.t.Fatalf("no message to %s", to)
+	return delivery.Kept{}
+}
+
 // browser is one visitor with cookies and an address of their own, who follows no redirects.
 type browser struct {
 	s    *site
