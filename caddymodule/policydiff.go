@@ -32,7 +32,7 @@ func policyDiff() *cobra.Command {
 			} else {
 				err = diffText(c.OutOrStdout(), &found)
 			}
-			if err == nil && len(found.Changes) > 0 {
+			if err == nil && found.Total > 0 {
 				err = &exitError{status: exitFindings}
 			}
 			return err
@@ -42,36 +42,38 @@ func policyDiff() *cobra.Command {
 	return c
 }
 
-// diffText groups the visitors for whom one request changes alike.
+// shown is how many visitors one line names.
+const shown = 3
+
+// diffText is one line for each change of outcome of the requests that one pattern stands for.
 func diffText(w io.Writer, found *policy.Comparison) error {
-	type group struct {
-		key      policy.Change
-		visitors []string
-	}
-	var groups []*group
-	at := make(map[policy.Change]*group)
-	for _, c := range found.Changes {
-		visitor := c.Visitor
-		c.Visitor = ""
-		g := at[c]
-		if g == nil {
-			g = &group{key: c}
-			at[c], groups = g, append(groups, g)
-		}
-		g.visitors = append(g.visitors, visitor)
-	}
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for _, g := range groups {
-		with := ""
-		if g.key.With != "" {
-			with = " (" + g.key.With + ")"
+	for _, g := range found.Groups {
+		methods, with := "any method", ""
+		if len(g.Methods) > 0 {
+			methods = strings.Join(g.Methods, ", ")
 		}
-		fmt.Fprintf(t, "%s %s%s\t%s (%s)\t-> %s (%s)\tfor %s\n", g.key.Method, g.key.URL, with,
-			g.key.Before.Outcome, g.key.Before.Rule, g.key.After.Outcome, g.key.After.Rule, strings.Join(g.visitors, "; "))
+		if g.With != "" {
+			with = " (" + g.With + ")"
+		}
+		visitors := strings.Join(g.Visitors[:min(shown, len(g.Visitors))], "; ")
+		if more := len(g.Visitors) - shown; more > 0 {
+			visitors += fmt.Sprintf("; and %d more", more)
+		}
+		fmt.Fprintf(t, "%s%s\t%s\t%s -> %s\tfor %s\tas in %s\n", g.Pattern, with, methods, side(g.Before), side(g.After), visitors, g.Sample)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d changes, in %d requests tried by %d visitors\n", len(found.Changes), found.Requests, found.Visitors)
+	_, err := fmt.Fprintf(w, "%d of %d answers differ: %d requests, each tried by %d visitors\n",
+		found.Total, found.Requests*found.Visitors, found.Requests, found.Visitors)
 	return err
+}
+
+// side is an outcome and what made it.
+func side(s policy.Side) string {
+	if s.Floor != "" {
+		return fmt.Sprintf("%s (%s, floor %s)", s.Outcome, s.Rule, s.Floor)
+	}
+	return fmt.Sprintf("%s (%s)", s.Outcome, s.Rule)
 }
