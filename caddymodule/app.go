@@ -22,6 +22,7 @@ import (
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/policy"
 )
 
 func init() {
@@ -237,6 +238,9 @@ func (a *App) provisionFactors(ctx caddy.Context) error {
 	if o.Primary, err = a.primary(o.Offered); err != nil {
 		return err
 	}
+	if !combine(o.Offered) {
+		a.logger.Warn("the factors that are offered never prove two different things: nobody can open the admin pages, and no rule that asks for two factors can be met")
+	}
 	switch a.Registration.Mode {
 	case "", "invite", "closed":
 		if len(a.Registration.Domains) > 0 {
@@ -252,6 +256,15 @@ func (a *App) provisionFactors(ctx caddy.Context) error {
 	}
 	a.options = o
 	return nil
+}
+
+// combine tells whether any two of the factors make a secure combination.
+func combine(offered []factors.Product) bool {
+	var all []policy.Factor
+	for _, p := range offered {
+		all = append(all, policy.Factor{Name: string(p)})
+	}
+	return policy.SecureCombination(all)
 }
 
 // offered lists the factors of the configuration, or those by default.

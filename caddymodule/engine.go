@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,6 +19,7 @@ import (
 	"github.com/stepgate/stepgate/internal/gate"
 	"github.com/stepgate/stepgate/internal/portal"
 	"github.com/stepgate/stepgate/internal/session"
+	"github.com/stepgate/stepgate/policy"
 	"github.com/stepgate/stepgate/ui"
 )
 
@@ -56,11 +58,15 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
-		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue,
+		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue, Policies: a.policies.asked,
 		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{
 		Engine: e.flow, Pages: pages, JWKS: rt.signer,
+		Policies: a.policies.inForce, Refusals: rt.refusals,
+		Explain: func(p *policy.Policy, method, url string, ip netip.Addr, s *policy.Subject, now time.Time) (policy.Explanation, error) {
+			return explained(p, method, url, ip, nil, s, now)
+		},
 		Log: func(msg string, err error) { a.logger.Error(msg, zap.Error(err)) },
 	}
 	if a.keepsMessages() {
@@ -72,8 +78,9 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 			return nil, err
 		}
 	}
+	own := portal.New(config)
 	e.gate = &gate.Engine{
-		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: portal.New(config), Pages: pages,
+		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: own, WellKnown: own.WellKnown, Pages: pages,
 		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
 		Decisions: kept,
 	}

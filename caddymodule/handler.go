@@ -108,7 +108,7 @@ func (h *Handler) provisionPolicy() error {
 		if h.Policy != "" {
 			return errors.New("a gate has a policy file or an inline rule, not both")
 		}
-		current, err := h.app.policies.inline(h.Rule, h.app.Policy)
+		current, err := h.app.policies.inline(h.Rule, h.app.Policy, true)
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.logger.Error("the store cannot be used", zap.Error(err))
 		return unavailable(w, err)
 	}
-	a := gate.Arrival{ClientIP: clientIP(r)}
+	a := gate.Arrival{ClientIP: clientIP(r), Absent: absent}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
 		a.OriginalURI = original.RequestURI
 	}
@@ -177,6 +177,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	p.loosened = g.Loosened
 	return g.ServeHTTP(w, r, a, forward(next))
+}
+
+// absent tells whether a handler behind the gate found nothing at an address.
+func absent(err error) bool {
+	var e caddyhttp.HandlerError
+	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound
 }
 
 // forward is what follows in the chain, for the gate. In Caddy's chains that is a function

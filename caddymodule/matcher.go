@@ -86,7 +86,7 @@ func (m *Matcher) Provision(ctx caddy.Context) error {
 		return err
 	}
 	m.app = app.(*App)
-	m.required, err = m.app.policies.inline(m.rule(), m.app.Policy)
+	m.required, err = m.app.policies.inline(m.rule(), m.app.Policy, false)
 	return err
 }
 

@@ -28,9 +28,9 @@ const (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "policy", Usage: "check|explain|test|lint|diff|simulate|readiness|schema", Short: "Checks, explains, tests and compares policy files",
+		Name: "policy", Usage: "check|explain|test|lint|diff|simulate|readiness|schema|import", Short: "Checks, explains, tests and compares policy files",
 		CobraFunc: func(c *cobra.Command) {
-			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff(), policySimulate(), policyReadiness(), policySchema())
+			c.AddCommand(policyCheck(), policyExplain(), policyTest(), policyLint(), policyDiff(), policySimulate(), policyReadiness(), policySchema(), policyImport())
 		},
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
 
+	"github.com/stepgate/stepgate/internal/portal"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -26,6 +27,8 @@ const settle = 200 * time.Millisecond
 type policyFiles struct {
 	logger *zap.Logger
 	files  map[string]*policyFile
+	// loose are inline rules that name no requirement of a file.
+	loose []*inlinePolicy
 }
 
 // policyFile is one file and the policy that is in force.
@@ -41,14 +44,16 @@ type policyFile struct {
 
 // inlinePolicy is a rule of the configuration, compiled.
 type inlinePolicy struct {
-	rule    *InlineRule
+	rule *InlineRule
+	// guards is set for the rule of a gate, not for what a matcher asks.
+	guards  bool
 	current atomic.Pointer[policy.Policy]
 }
 
 // inline compiles a rule with the requirements of the file at path, or with none when path is
 // empty, and returns what is in force: the file's later changes apply to the rule too.
-func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Policy, error) {
-	i := &inlinePolicy{rule: rule}
+func (p *policyFiles) inline(rule *InlineRule, path string, guards bool) (func() *policy.Policy, error) {
+	i := &inlinePolicy{rule: rule, guards: guards}
 	var base *policy.Policy
 	if path != "" {
 		f, err := p.get(path)
@@ -56,6 +61,8 @@ func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Poli
 			return nil, err
 		}
 		f.inline, base = append(f.inline, i), f.current.Load()
+	} else {
+		p.loose = append(p.loose, i)
 	}
 	compiled, err := rule.policy(base)
 	if err != nil {
@@ -63,6 +70,52 @@ func (p *policyFiles) inline(rule *InlineRule, path string) (func() *policy.Poli
 	}
 	i.current.Store(compiled)
 	return i.current.Load, nil
+}
+
+// inForce lists every policy that a gate asks, files first.
+func (p *policyFiles) inForce() []portal.PolicyInForce {
+	var out, inline []portal.PolicyInForce
+	seen := make(map[string]bool)
+	add := func(list []*inlinePolicy) {
+		for _, i := range list {
+			if i.guards && !seen[i.rule.name()] {
+				seen[i.rule.name()] = true
+				inline = append(inline, portal.PolicyInForce{Name: i.rule.name(), Policy: i.current.Load()})
+			}
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(p.files)) {
+		f := p.files[path]
+		one := portal.PolicyInForce{Name: path, Policy: f.current.Load()}
+		if r := f.refusal.Load(); r != nil {
+			one.Refused = r.lines()
+		}
+		out = append(out, one)
+		add(f.inline)
+	}
+	add(p.loose)
+	return append(out, inline...)
+}
+
+// asked are the policies in force, without their names.
+func (p *policyFiles) asked() []*policy.Policy {
+	var out []*policy.Policy
+	for _, one := range p.inForce() {
+		out = append(out, one.Policy)
+	}
+	return out
+}
+
+// lines says what is wrong, a mistake a line.
+func (r *policyRefusal) lines() []string {
+	var out []string
+	if r.Error != "" {
+		out = append(out, r.Error)
+	}
+	for _, problem := range r.Problems {
+		out = append(out, problem.String())
+	}
+	return out
 }
 
 // policyRefusal is a policy file whose newest content was refused.

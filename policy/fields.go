@@ -87,7 +87,8 @@ var requestFields = fields{
 		}
 		return v.query, nil
 	}),
-	"headers": field(listsType, func(v *requestView) (ref.Val, error) { return newHeaders(v.request.Header) }),
+	"raw_query": field(cel.StringType, func(v *requestView) (ref.Val, error) { return bounded(v.request.RawQuery) }),
+	"headers":   field(listsType, func(v *requestView) (ref.Val, error) { return newHeaders(v.request.Header) }),
 }
 
 var userFields = fields{

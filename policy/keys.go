@@ -80,7 +80,10 @@ var ruleName = object{{"type", scalarTypes}, {"minLength", 1}, {"maxLength", 200
 
 var matchKeys = keys{
 	{"host", "A host, or “*.example.com” for all hosts below it at any depth, itself not included. Letter case and port do not count.", oneOrMore(object{{"pattern", `^(\*\.)?[^*/?#\s]+$`}}, "erp.example.com", "*.example.com")},
-	{"path", "A path, or “/a/*” for /a and everything below it. Decoded, and in any letter case; with “allow” the letter case counts.", oneOrMore(object{{"pattern", `^/([^*%?#;\\]*[^*%?#;\\/])?(/\*)?$|^/\*$`}}, "/admin/*", "/export")},
+	{"path", "A path, or “/a/*” for /a and everything below it. Decoded, and in any letter case; with “allow” the letter case counts.", oneOrMore(object{
+		{"pattern", `^/([^*%?#;\\]*[^*%?#;\\/])?(/\*)?$|^/\*$`},
+		{"not", object{{"pattern", `^/\.[sS][tT][eE][pP][gG][aA][tT][eE](/|$)`}, {"description", "The gateway's own pages."}}},
+	}, "/admin/*", "/export")},
 	{"path_regexp", "A regular expression (RE2) for the whole decoded path: it is anchored at both ends. In any letter case; with “allow” the letter case counts.", oneOrMore(object{{"maxLength", maxPattern}}, `/reports/\d{4}`)},
 	{"method", "A method as it is sent. HEAD is another method than GET.", oneOrMore(object{{"pattern", "^[^a-z \t\r\n]+$"}}, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")},
 	{"query", "Query keys with the values that match, decoded; “true” means that the key is there. A request that repeats a key which a rule reads is refused.", object{

@@ -58,6 +58,8 @@ var oneMistake = func() []struct{ name, text, want string } {
 		{"escape", head + "rules: [{name: a, match: {path: /a%20b}, deny: true}]\n" + tail, "has an escape"},
 		{"dot segment", head + "rules: [{name: a, match: {path: /a/../b}, deny: true}]\n" + tail, "has an empty or dot segment"},
 		{"trailing slash", head + "rules: [{name: a, match: {path: /a/}, deny: true}]\n" + tail, "ends in “/”"},
+		{"own path", head + "rules: [{name: a, match: {path: /.Stepgate/admin/*}, deny: true}]\n" + tail, "one of the gateway's own"},
+		{"own prefix", head + "minimum: [{match: {path: /.stepgate/*}, require: mfa}]\n" + tail, "one of the gateway's own"},
 		{"query in path", head + "rules: [{name: a, match: {path: '/a?b'}, deny: true}]\n" + tail, "use match.query"},
 		{"bad regexp", head + "rules: [{name: a, match: {path_regexp: '('}, deny: true}]\n" + tail, "not a regular expression"},
 		{"lower-case method", head + "rules: [{name: a, match: {method: get}, deny: true}]\n" + tail, `methods are compared exactly; write "GET"`},

@@ -105,6 +105,9 @@ func (l *loader) paths(n *node, m *match) {
 	}
 }
 
+// ownPath is the path below which the gateway serves its own pages and asks no policy.
+const ownPath = "/.stepgate/"
+
 // badPath says what is wrong with a path pattern; empty when nothing is.
 func badPath(path string, prefix bool) string {
 	if path == "" && prefix || path == "/" && !prefix {
@@ -113,6 +116,8 @@ func badPath(path string, prefix bool) string {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return "must begin with “/”"
+	case strings.HasPrefix(fold(path)+"/", ownPath):
+		return "is one of the gateway's own, about which no policy is asked; who may administer does not depend on this file"
 	case strings.Contains(path, "*"):
 		return "has a “*” that is not at the end after a “/”; use path_regexp for other patterns"
 	case strings.Contains(path, "%"):

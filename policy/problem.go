@@ -12,6 +12,9 @@ type Problem struct {
 	Line    int    `json:"line"`
 	Column  int    `json:"column"`
 	Message string `json:"message"`
+	// Unreachable is set when the only mistake is that an earlier rule takes all requests of
+	// this one.
+	Unreachable bool `json:"-"`
 }
 
 // String is "file:line:column: message", as editors and terminals link it.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -17,7 +18,8 @@ func (l *loader) unreachable(p *Policy) {
 		p.index.start(&w, host, path)
 		for i := w.next(); i >= 0 && i < j; i = w.next() {
 			if p.rules[i].match.covers(&later.match) {
-				l.add(l.rules[j], "rule %q can never match: rule %q on line %d takes all its requests", later.name, p.rules[i].name, p.rules[i].line)
+				l.report(Problem{Line: l.rules[j].line, Column: l.rules[j].col, Unreachable: true, Message: fmt.Sprintf(
+					"rule %q can never match: rule %q on line %d takes all its requests", later.name, p.rules[i].name, p.rules[i].line)})
 				break
 			}
 		}

@@ -34,6 +34,8 @@ var funcs = template.FuncMap{
 	"join":             func(s []string) string { return strings.Join(s, ", ") },
 	"noun":             func(factor string) string { return methods[factor].Noun },
 	"picture":          func(factor string) string { return methods[factor].Icon },
+	"outcome":          OutcomeText,
+	"factorName":       factorName,
 	"factor":           func(f string) Method { return Method{Factor: f} },
 }
 

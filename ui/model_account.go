@@ -258,6 +258,8 @@ type Confirm struct {
 	Common
 	Heading string
 	Text    string
+	// Rules are the names of rules that the person could no longer meet afterwards.
+	Rules []string
 	// Button says what it does ("Remove authenticator app").
 	Button string
 	Action string

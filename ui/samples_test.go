@@ -55,6 +55,13 @@ func samples() []sample {
 		{ID: "s2", Device: "Safari on iPhone", Address: "2001:db8:85a3::8a2e:370:7334", StartedAt: noon.Add(-50 * time.Hour), UsedAt: noon.Add(-26 * time.Hour)},
 	}
 	user := User{ID: "u1", Email: "grace@example.com", Name: "Grace Hopper", Groups: []string{"finance", "admins"}, Verified: true, State: "active", Factors: []string{"password", "totp"}}
+	refusal := Refusal{Reference: "request-a", At: noon.Add(-time.Minute), Outcome: "step_up", Method: "POST", Host: "erp.example.com", Path: "/admin/users", Rule: "admin writes", Who: "grace@example.com", Address: "192.0.2.7"}
+	why := Explained{
+		Outcome: "step_up", Rule: "admin writes", Floor: "sealed", Reason: "factors_missing", Required: `{"all_of":["password","passkey"],"max_age":"5m0s"}`,
+		Missing: [][]Lacking{{{Factor: "passkey", MaxAge: 5 * time.Minute}}, {{Factor: "totp"}, {Factor: "password", MaxAge: 5 * time.Minute}}},
+		Rules:   []RuleWhy{{Name: "health", Why: "path: /admin/users is not /healthz"}, {Name: "soon", Why: "all conditions hold", Hit: true, Would: "deny"}, {Name: "admin writes", Why: "all conditions hold", Hit: true}},
+		Floors:  []RuleWhy{{Name: "sealed", Why: "all conditions hold", Hit: true}},
+	}
 	return []sample{
 		{"sign-in", 200, SignIn{Common: c, Target: wiki, Password: true, Passkey: true, Forgot: true, Others: []Method{mail, google}, Register: true}},
 		{"sign-in-wrong", 200, SignIn{Common: bad("", "E-mail address or password is wrong. Check both, or take another way below."), Target: wiki, Email: "ada@example.com", Password: true, Forgot: true, Others: []Method{mail}}},
@@ -96,6 +103,7 @@ func samples() []sample {
 		{"add-key", 200, AddPasskey{Common: c, Identity: ada, Type: "cross-platform", Cancel: PathAccount}},
 		{"confirm-email", 200, ConfirmEmail{Common: c, Identity: ada, ID: "e2", Address: "ada@lovelace.example", Waiting: wait}},
 		{"confirm", 200, Confirm{Common: c, Heading: "Remove the authenticator app?", Text: "Without it you can no longer open pages that ask for an authenticator code. Your recovery codes stop working too.", Button: "Remove the authenticator app", Action: PathTOTP, Fields: []Field{{"action", "remove"}}, Cancel: PathAccount}},
+		{"confirm-needed", 200, Confirm{Common: c, Heading: "Remove “Ada’s phone”?", Text: "You can no longer confirm with it.", Rules: []string{"admin area", "payroll exports"}, Button: "Remove it", Action: PathPasskeys, Fields: []Field{{"action", "remove"}, {"id", "k1"}}, Cancel: PathAccount}},
 		{"account", 200, sampleAccount(notice("Your name was changed."), ada, sessions)},
 		{"account-new", 200, Account{Common: c, Identity: Identity{Email: "new@example.com"}, Emails: []Email{{ID: "e1", Address: "new@example.com", Primary: true}}, NewEmails: true, Password: PasswordState{Set: true, ChangedAt: noon}, TOTP: TOTPState{Blocked: "Verify your e-mail address first"}, Offers: Offers{Password: true, TOTP: true}, Sessions: sessions[:1]}},
 		{"password", 200, Password{Common: c, Identity: ada, Set: true, NeedCurrent: true, Minimum: 8, Cancel: PathAccount}},
@@ -132,6 +140,15 @@ func samples() []sample {
 		}}},
 		{"outbox-empty", 200, Outbox{}},
 		{"admin", 200, Admin{Common: notice("The invitation was sent."), Identity: ada, Query: "gra", Users: []User{user, {ID: "u2", Email: "linus@example.com", State: "locked", Weak: true, Factors: []string{"password"}}, {ID: "u3", Email: "someone.with.a.long.address@department.example.com", State: "active"}}, Next: "u3", Link: "https://auth.example.com/.stepgate/invite/3vQyB1mS0l3kF8n2Zt5a9w"}},
+		{"admin-policy", 200, AdminPolicy{Common: c, Identity: ada, Policy: "/etc/stepgate/policy.yaml", Method: "POST", URL: "https://erp.example.com/admin", User: "grace@example.com", Factors: "password@10m",
+			Policies: []PolicyInForce{{Name: "/etc/stepgate/policy.yaml", Rules: 12, Refused: []string{`policy.yaml:4:5: unknown key "mach"`}}, {Name: "inline /export/*", Rules: 1}}, Why: &why}},
+		{"admin-policy-wrong", 400, AdminPolicy{Common: bad("url", "This is not an address."), Identity: ada, URL: "nonsense", Policies: []PolicyInForce{{Name: "p.yaml", Rules: 1}}}},
+		{"admin-refusals", 200, AdminRefusals{Common: c, Identity: ada, Reference: "request-unknown", Refusals: []Refusal{refusal, {Reference: "request-b", At: noon.Add(-time.Hour), Outcome: "refused", Method: "GET", Host: "erp.example.com", Path: "/a//b", Address: "2001:db8::1"}}}},
+		{"admin-refusal", 200, AdminRefusal{Common: c, Identity: ada, Refusal: refusal, Proven: []string{"password@12m0s"}, Policy: "/etc/stepgate/policy.yaml", Why: why}},
+		{"admin-readiness", 200, AdminReadiness{Common: c, Identity: ada, Users: 42, Locked: 2, Policies: []string{"/etc/stepgate/policy.yaml", "inline"}, Policy: "inline", Rules: []RuleReady{
+			{Name: "admin writes", Ready: 39, Unready: 2, Lacking: []UserLacking{{ID: "u1", Email: "grace@example.com", Enrol: [][]string{{"passkey"}, {"totp", "oauth:corp"}}}, {ID: "u2", Email: "linus@example.com", Locked: true, NoWayIn: true}, {ID: "u3", Email: "ada@example.com"}}},
+			{Name: "minimum 1", Floor: true, ReportOnly: true, Ready: 42},
+		}}},
 		{"admin-user", 200, AdminUser{Common: c, Identity: ada, User: user, CreatedAt: noon.Add(-90 * 24 * time.Hour), Sessions: sessions, Passwords: true, PausedUntil: noon.Add(20 * time.Minute), Claims: []Claim{{Name: "clearance", Value: "3"}, {Name: "department", Value: `"finance"`, Given: true}}, Factors: []Credential{{Factor: "password", ID: "p1", CreatedAt: noon.Add(-90 * 24 * time.Hour), UsedAt: noon.Add(-time.Hour)}, {Factor: "totp", ID: "t1", CreatedAt: noon.Add(-80 * 24 * time.Hour), UsedAt: noon.Add(-3 * 24 * time.Hour)}}}},
 	}
 }

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -144,4 +145,17 @@ func bytesText(n int64) string {
 		return strconv.FormatInt((n+500)/1000, 10) + " kB"
 	}
 	return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " MB"
+}
+
+// factorName is a factor of the policy in words: "oauth:corp" is the provider's name.
+func factorName(name string) string {
+	base, variant, _ := strings.Cut(name, ":")
+	noun := methods[base].Noun
+	if noun == "" {
+		noun = base
+	}
+	if variant != "" {
+		noun += " (" + variant + ")"
+	}
+	return noun
 }

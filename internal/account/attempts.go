@@ -108,11 +108,42 @@ func (a *Accounts) TakeAttempt(ctx context.Context, account string, known bool, 
 	return at, err
 }
 
+// Uncounted is an attempt at a credential that cannot be guessed: it is not counted before it
+// is made, and no lock stops it. CountFailure and Usable are for what is amiss with the
+// credential itself.
+func Uncounted(userID string, product factors.Product, credential string) Attempt {
+	return Attempt{account: userID, product: product, credential: credential}
+}
+
+// CountFailure counts one more failure in a row of a credential. It locks nothing.
+func (a *Accounts) CountFailure(ctx context.Context, userID, credential string) error {
+	return a.attempts.Update(ctx, userID, func(r *attempts, _ bool) (time.Time, error) {
+		if r.Credential == nil {
+			r.Credential = make(map[string]int)
+		}
+		r.Credential[credential]++
+		return time.Time{}, nil
+	})
+}
+
+// Usable returns ErrDisabled for a credential that failed so often in a row that it must be
+// enrolled again.
+func (a *Accounts) Usable(ctx context.Context, userID, credential string) error {
+	r, _, err := a.attempts.Get(ctx, userID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("read attempts: %w", err)
+	}
+	if r.Credential[credential] >= disableAfter {
+		return ErrDisabled
+	}
+	return nil
+}
+
 // Succeeded adds to c that the attempt did not fail after all. The change conflicts with
 // attempts made meanwhile; the caller then tries again.
 func (a *Accounts) Succeeded(ctx context.Context, c *store.Change, at Attempt) error {
 	r, rev, err := a.attempts.Get(ctx, at.account)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && r.Failures[at.product] == 0 && r.Credential[at.credential] == 0 {
 		return nil
 	}
 	if err != nil {

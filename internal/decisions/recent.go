@@ -3,6 +3,8 @@ package decisions
 import (
 	"slices"
 	"sync"
+
+	"github.com/stepgate/stepgate/policy"
 )
 
 // Recent keeps the latest refusals in memory. Those of visitors who are signed in and those of
@@ -68,4 +70,22 @@ func (r *Recent) Find(requestID string) (e Entry, ok bool) {
 		}
 	}
 	return Entry{}, false
+}
+
+// Explain returns a refusal with the part that every rule had in it, by the policy that was in
+// force then; ok is false when it is not kept. A refusal that cannot be judged again has no
+// explanation but its own reason.
+func (r *Recent) Explain(requestID string) (e Entry, why policy.Explanation, ok bool) {
+	for _, ev := range r.held() {
+		if ev.RequestID != requestID {
+			continue
+		}
+		e = ev.entry()
+		why, err := e.Explain(ev.Asked)
+		if err != nil {
+			why = policy.Explanation{Outcome: e.Outcome, Rule: e.Rule, Floor: e.Floor, Reason: e.Reason, Missing: e.Missing}
+		}
+		return e, why, true
+	}
+	return Entry{}, policy.Explanation{}, false
 }

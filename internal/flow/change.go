@@ -11,6 +11,7 @@ import (
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/policy"
 )
 
 // mayChange returns the visitor's account if the session may change its factors now. The
@@ -62,14 +63,18 @@ func (e *Engine) needs(u *account.User, maxAge time.Duration, err error) error {
 }
 
 // RemoveFactor removes one credential from the visitor's account. An authenticator app goes
-// together with its recovery codes.
-func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string) error {
+// together with its recovery codes. One without which the user could no longer meet a rule goes
+// only when that is confirmed; the last way in never does.
+func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string, confirmed bool) error {
 	u, err := e.mayChange(ctx, v, account.ChangeMaxAge)
 	if err != nil {
 		return err
 	}
 	what, gone, err := e.remove(ctx, u.ID, id, func(u *account.User, without ...string) error {
-		return account.MayRemove(u, e.opts.Primary, without...)
+		if err := account.MayRemove(u, e.opts.Primary, without...); err != nil || confirmed {
+			return err
+		}
+		return neededBy(account.NeededBy(u, e.demands(), without...))
 	})
 	if err != nil {
 		return err
@@ -117,6 +122,28 @@ func (e *Engine) remove(ctx context.Context, userID, id string, allowed func(*ac
 		return nil
 	})
 	return what, gone, asError(err)
+}
+
+// demands are what all policies in force ask for.
+func (e *Engine) demands() []policy.Demand {
+	var out []policy.Demand
+	for _, p := range e.policies() {
+		out = append(out, p.Demands()...)
+	}
+	return out
+}
+
+// NeededBy names the rules that the visitor could no longer meet without a credential.
+func (e *Engine) NeededBy(ctx context.Context, v Visitor, id string) ([]string, error) {
+	u, err := e.User(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	without := []string{id}
+	if u.TOTP != nil && u.TOTP.ID == id {
+		without = append(without, account.RecoveryID(u.ID))
+	}
+	return account.NeededBy(&u, e.demands(), without...), nil
 }
 
 // called is what notices call a credential of u; empty when there is none with that id.

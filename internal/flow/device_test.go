@@ -153,7 +153,7 @@ func TestDevicesAreForgotten(t *testing.T) {
 		"factor removed": {func(h *house, v Visitor, userID string) error {
 			u, _, err := h.accounts.Get(h.t.Context(), userID)
 			ok(h.t, err)
-			return h.RemoveFactor(h.t.Context(), v, u.TOTP.ID)
+			return h.RemoveFactor(h.t.Context(), v, u.TOTP.ID, false)
 		}, true},
 		"other sessions ended": {func(h *house, v Visitor, _ string) error { return h.RevokeOtherSessions(h.t.Context(), v) }, true},
 		"password reset": {func(h *house, v Visitor, _ string) error {

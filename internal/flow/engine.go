@@ -28,6 +28,7 @@ import (
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/policy"
 )
 
 // Registration says who may make an account. The zero value is closed.
@@ -79,9 +80,12 @@ type Config struct {
 	// Contracts judges signatures of contract wallets; nil accepts none.
 	Contracts wallet.ContractVerifier
 	Queue     *delivery.Queue
-	Audit     audit.Recorder
-	Rand      io.Reader
-	Options   Options
+	// Policies lists the policies in force; nil stands for none. They decide nothing here: they
+	// say what a user would no longer reach.
+	Policies func() []*policy.Policy
+	Audit    audit.Recorder
+	Rand     io.Reader
+	Options  Options
 }
 
 // Engine verifies proofs and changes accounts. Its methods are safe for parallel use.
@@ -99,6 +103,7 @@ type Engine struct {
 
 	providers []*oauth.Provider
 	contracts wallet.ContractVerifier
+	policies  func() []*policy.Policy
 
 	codes    store.Table[sentCode]
 	links    store.Table[magiclink.Link]
@@ -111,10 +116,13 @@ type Engine struct {
 
 // New returns an Engine. Its parts are shared with other engines over the same store.
 func New(c Config) *Engine {
+	if c.Policies == nil {
+		c.Policies = func() []*policy.Policy { return nil }
+	}
 	return &Engine{
 		db: c.DB, accounts: c.Accounts, sessions: c.Sessions, hasher: c.Hasher, breaches: c.Breaches,
 		keys: c.Keys, queue: c.Queue, audit: c.Audit, rand: c.Rand, opts: c.Options,
-		providers: c.Providers, contracts: c.Contracts,
+		providers: c.Providers, contracts: c.Contracts, policies: c.Policies,
 		codes:    store.NewTable[sentCode](c.DB, "fc/", 1),
 		links:    store.NewTable[magiclink.Link](c.DB, "fl/", 1),
 		asked:    store.NewTable[askedLinks](c.DB, "fk/", 1),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/internal/account"
@@ -163,6 +164,15 @@ var (
 	ErrUnavailable = refusal(http.StatusServiceUnavailable, "store_unavailable",
 		"The gateway cannot reach its store right now. Nothing was changed. Try again in a moment.")
 )
+
+// neededBy is the refusal to remove what rules need; nil when none does.
+func neededBy(rules []string) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	return refusal(http.StatusConflict, "factor_needed_by_rule",
+		"Without this you could no longer open what these rules guard: "+strings.Join(rules, ", ")+". Set up another way first, or confirm that it should go.")
+}
 
 // WeakPassword is the refusal of a password that is too easy to guess.
 func WeakPassword(why string) *Error { return refusal(http.StatusBadRequest, "weak_password", why) }

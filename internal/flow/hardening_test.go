@@ -348,8 +348,8 @@ func TestOneFactorChangesNothing(t *testing.T) {
 	_, renew := h.RenewRecoveryCodes(t.Context(), v)
 	_, add := h.AddEmail(t.Context(), v, "new@example.com")
 	for name, err := range map[string]error{
-		"remove TOTP": h.RemoveFactor(t.Context(), v, user.TOTP.ID), "remove password": h.RemoveFactor(t.Context(), v, account.PasswordID(u.ID)),
-		"remove e-mail": h.RemoveFactor(t.Context(), v, user.Emails[0].ID), "set password": h.SetPassword(t.Context(), v, secret+"!"),
+		"remove TOTP": h.RemoveFactor(t.Context(), v, user.TOTP.ID, false), "remove password": h.RemoveFactor(t.Context(), v, account.PasswordID(u.ID), false),
+		"remove e-mail": h.RemoveFactor(t.Context(), v, user.Emails[0].ID, false), "set password": h.SetPassword(t.Context(), v, secret+"!"),
 		"enrol TOTP": start, "new recovery codes": renew, "add e-mail": add, "primary e-mail": h.MakePrimary(t.Context(), v, user.Emails[0].ID),
 	} {
 		var got *Error
@@ -546,7 +546,7 @@ func TestLastWayInStays(t *testing.T) {
 	r, _ := h.enrol(as(h.signIn("alice@example.com")))
 	user, _, err := h.accounts.Get(t.Context(), u.ID)
 	ok(t, err)
-	ok(t, h.RemoveFactor(t.Context(), as(r), account.PasswordID(u.ID)))
+	ok(t, h.RemoveFactor(t.Context(), as(r), account.PasswordID(u.ID), false))
 	_, err = h.lookup2(r.Cookie)
 	ok(t, err)
 	id, code := h.code(anon(), "alice@example.com")
@@ -555,8 +555,8 @@ func TestLastWayInStays(t *testing.T) {
 	h.clock.Advance(30 * time.Second)
 	r, err = h.AuthenticateTOTP(t.Context(), as(r), h.totp(u.ID))
 	ok(t, err)
-	refused(t, h.RemoveFactor(t.Context(), as(r), user.Emails[0].ID), ErrLastWayIn)
-	refused(t, h.RemoveFactor(t.Context(), as(r), "totp-of-somebody-else"), ErrNotFound)
+	refused(t, h.RemoveFactor(t.Context(), as(r), user.Emails[0].ID, false), ErrLastWayIn)
+	refused(t, h.RemoveFactor(t.Context(), as(r), "totp-of-somebody-else", false), ErrNotFound)
 }
 
 // A flow id that is altered, old, of another host or of another session opens nothing.

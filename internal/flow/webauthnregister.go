@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/google/uuid"
@@ -130,11 +129,7 @@ func (e *Engine) Register(ctx context.Context, v Visitor, response []byte, name 
 		}
 		key.ID, key.Name, key.UserAgent, key.LastUsedAt = registration, keyName(name, key), v.UserAgent, now
 		c.proof = e.keyProof(&c.user, key, key.UserVerified, v, now)
-		err = e.accounts.AddKey(ctx, &c.change, &c.user, key)
-		if errors.Is(err, account.ErrExists) {
-			return candidate{}, ErrDuplicateKey
-		}
-		return c, err
+		return c, e.accounts.AddKey(ctx, &c.change, &c.user, key)
 	})
 	if err != nil {
 		return Result{}, "", err

@@ -49,11 +49,12 @@ type Engine struct {
 	Sessions Sessions
 	Flows    Flows
 	Signer   *Signer
-	// Portal serves what is below /.stepgate/.
-	Portal http.Handler
-	Pages  *ui.Pages
-	Now    func() time.Time
-	Rand   io.Reader
+	// Portal serves what is below /.stepgate/, and what WellKnown gives it; nil gives nothing.
+	Portal    http.Handler
+	WellKnown WellKnown
+	Pages     *ui.Pages
+	Now       func() time.Time
+	Rand      io.Reader
 	// Tick returns a channel that fires after a time; it paces the watch on open connections.
 	Tick func(time.Duration) <-chan time.Time
 	// Decisions keeps what was decided; nil keeps nothing.
@@ -94,6 +95,9 @@ type Arrival struct {
 	// Allowed is the decision by which a rule in front of this gate allowed this very request:
 	// only the floors of the policy are held against it. The zero Decision stands for none.
 	Allowed policy.Decision
+	// Absent tells whether an error of next means that there is nothing at the address; nil
+	// takes every error for something else.
+	Absent func(error) bool
 	// Judged is called once, after the decision and before anything is forwarded or answered.
 	Judged func(Verdict)
 }
@@ -171,9 +175,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.portal(q)
 		return nil
 	}
+	ours, always := g.wellKnown(q)
+	if always {
+		g.portal(q)
+		return nil
+	}
 	d := g.decide(q)
 	if !g.spend(q, &d) {
 		g.unavailable(q)
+		return nil
+	}
+	if ours && takesOver(&d) {
+		g.portal(q)
 		return nil
 	}
 	if d.Outcome() != policy.Allow {
@@ -193,6 +206,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 	q.judged(&d, id)
 	g.keep(seen, id)
 	forwarded = true
+	if ours {
+		return g.forwardFirst(q, &d, next)
+	}
 	return g.forward(q, &d, next)
 }
 
@@ -347,9 +363,14 @@ func (g *Gate) identify(q *request) error {
 	return nil
 }
 
+// answerOf takes the answer of the application to a request.
+func answerOf(q *request, d *policy.Decision) *responseWriter {
+	return &responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
+}
+
 // forward hands the request on, under a watch when its connection may stay open.
 func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
-	w := &responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
+	w := answerOf(q, d)
 	if !longLived(q.r) {
 		return next(w, q.r)
 	}
@@ -381,13 +402,23 @@ func (g *Gate) portal(q *request) {
 		g.unavailable(q)
 		return
 	}
-	v := &visit.Visit{
-		Session: q.session, Browser: q.cookies.Browser, Device: q.cookies.Device, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
-		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
-	}
+	v := g.visit(q)
 	if q.arrival.Judged != nil {
 		q.arrival.Judged(Verdict{Outcome: "portal", Session: q.session, RequestID: v.RequestID})
 	}
+	g.serve(q, v)
+}
+
+// visit is what the portal learns of a request.
+func (g *Gate) visit(q *request) *visit.Visit {
+	return &visit.Visit{
+		Session: q.session, Browser: q.cookies.Browser, Device: q.cookies.Device, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
+		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
+	}
+}
+
+// serve has the portal answer.
+func (g *Gate) serve(q *request, v *visit.Visit) {
 	// The portal sees the request as it was received, whatever a rewrite made of it.
 	r := q.r.Clone(visit.With(q.r.Context(), v))
 	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = q.original.path, "", q.original.query

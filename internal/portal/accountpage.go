@@ -175,10 +175,14 @@ func (p *Portal) removeConfirmed(c *call, id string, ask ui.Confirm) error {
 		return p.accountAgain(c, err)
 	}
 	if c.value("confirm") != "yes" {
-		ask.Common, ask.Cancel = p.common(c, ""), ui.PathAccount
+		rules, err := p.engine.NeededBy(c.ctx(), c.visitor, id)
+		if err != nil {
+			return err
+		}
+		ask.Common, ask.Cancel, ask.Rules = p.common(c, ""), ui.PathAccount, rules
 		return p.show(c, http.StatusOK, "portal", ask)
 	}
-	return p.accountDone(c, p.engine.RemoveFactor(c.ctx(), c.visitor, id))
+	return p.accountDone(c, p.engine.RemoveFactor(c.ctx(), c.visitor, id, true))
 }
 
 func (p *Portal) startTOTP(c *call) error {

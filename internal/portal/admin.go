@@ -17,6 +17,10 @@ func (p *Portal) routeAdmin() {
 	p.adminForm(ui.PathAdminUsers, p.postUsers)
 	p.admin("GET "+ui.PathAdminUsers+"/{user}", p.showUser)
 	p.adminForm(ui.PathAdminUsers+"/{user}", p.postUser)
+	p.admin("GET "+ui.PathAdminPolicy, p.showPolicy)
+	p.admin("GET "+ui.PathAdminReadiness, p.showReadiness)
+	p.admin("GET "+ui.PathAdminRefusals, p.showRefusals)
+	p.admin("GET "+ui.PathAdminRefusals+"/{reference}", p.showRefusal)
 }
 
 type adminHandler func(c *call, a flow.Administrator) error

@@ -50,7 +50,7 @@ func (p *Portal) getUser(c *call) (answer, error) {
 }
 
 func (p *Portal) deleteFactor(c *call) (answer, error) {
-	return nil, p.engine.RemoveFactor(c.r.Context(), c.visitor, c.r.PathValue("id"))
+	return nil, p.engine.RemoveFactor(c.r.Context(), c.visitor, c.r.PathValue("id"), c.r.URL.Query().Get("confirm") == "true")
 }
 
 func (p *Portal) getFlow(c *call) (answer, error) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/visit"
@@ -32,6 +33,11 @@ type Config struct {
 	Outbox *delivery.Outbox
 	// JWKS serves the public keys of assertions.
 	JWKS http.Handler
+	// Policies lists the policies in force, Explain tells what one decides, and Refusals keeps the
+	// latest refusals: for the pages of administrators.
+	Policies func() []PolicyInForce
+	Explain  Explain
+	Refusals *decisions.Recent
 	// Log takes errors that no answer tells about.
 	Log func(msg string, err error)
 }
@@ -44,6 +50,10 @@ type Portal struct {
 	log    func(string, error)
 	mux    *http.ServeMux
 	guard  *http.CrossOriginProtection
+
+	policies func() []PolicyInForce
+	explain  Explain
+	refusals *decisions.Recent
 }
 
 // New returns a Portal.
@@ -51,9 +61,11 @@ func New(c Config) *Portal {
 	p := &Portal{
 		engine: c.Engine, pages: c.Pages, outbox: c.Outbox, log: c.Log,
 		mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(),
+		policies: c.Policies, explain: c.Explain, refusals: c.Refusals,
 	}
 	p.routeAPI()
 	p.routePages()
+	p.routeWellKnown()
 	p.routeAdmin()
 	p.routeSchemas()
 	p.mux.Handle("GET "+ui.PathAssets, c.Pages.Assets())
