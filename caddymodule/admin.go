@@ -111,6 +111,8 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request) error {
 	handle("PUT "+adminPrefix+"users/{user}/groups", p.setGroups)
 	handle("PATCH "+adminPrefix+"users/{user}/claims", p.setClaims)
 	handle("POST "+adminPrefix+"users/{user}/reset-link", p.resetLink)
+	handle("POST "+adminPrefix+"users/{user}/break-glass", p.breakGlass)
+	handle("DELETE "+adminPrefix+"users/{user}/break-glass", p.act(p.admin.RevokeBreakGlass))
 	handle("DELETE "+adminPrefix+"users/{user}/factors/{factor}", p.resetFactor)
 	handle("GET "+adminPrefix+"users/{user}/sessions", p.sessions)
 	handle("DELETE "+adminPrefix+"users/{user}/sessions", p.revoke)
@@ -282,6 +284,22 @@ func (p *people) setClaims(r *http.Request) (any, error) {
 	}
 	claims, err := p.admin.SetClaims(r.Context(), u.ID, in)
 	return map[string]any{"user_id": u.ID, "custom_claims": claims}, err
+}
+
+// breakGlassCodes is the answer to a call for new ones.
+type breakGlassCodes struct {
+	Email string   `json:"email"`
+	URL   string   `json:"url"`
+	Codes []string `json:"codes"`
+}
+
+func (p *people) breakGlass(r *http.Request) (any, error) {
+	u, err := p.admin.Find(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	codes, err := p.admin.BreakGlassCodes(r.Context(), u.ID)
+	return breakGlassCodes{Email: u.PrimaryEmail().Address, URL: p.origin + "/.stepgate/break-glass", Codes: codes}, err
 }
 
 func (p *people) resetLink(r *http.Request) (any, error) {

@@ -36,7 +36,11 @@ type auditLog struct {
 
 // Record implements audit.Recorder.
 func (l auditLog) Record(ev audit.Event) {
-	l.logger.Info(string(ev.Kind),
+	level := zap.InfoLevel
+	if ev.Kind.Alarming() {
+		level = zap.ErrorLevel
+	}
+	l.logger.Log(level, string(ev.Kind),
 		zap.Time("time", ev.Time), zap.String("user_id", ev.UserID), zap.String("session_id", ev.SessionID),
 		zap.String("factor", ev.Factor), zap.String("credential_id", ev.CredentialID), zap.String("reason", ev.Reason),
 		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin), zap.String("actor_id", ev.ActorID))

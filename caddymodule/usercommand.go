@@ -19,7 +19,7 @@ import (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "users", Usage: "invite|create|list|show|groups|claims|lock|unlock|reset-factor|reset-link|delete", Short: "Manages the users of a running server",
+		Name: "users", Usage: "invite|create|list|show|groups|claims|lock|unlock|reset-factor|reset-link|break-glass|delete", Short: "Manages the users of a running server",
 		CobraFunc: func(c *cobra.Command) {
 			m := new(remote)
 			m.flags(c)
@@ -27,7 +27,7 @@ func init() {
 				m.forcible(m.actCommand("lock", "Ends a user's sessions and refuses every sign-in", http.MethodPost, "/lock", "locked")),
 				m.actCommand("unlock", "Lifts a lock, also that after too many wrong tries", http.MethodPost, "/unlock", "unlocked"),
 				m.forcible(m.actCommand("delete", "Deletes a user with everything enrolled", http.MethodDelete, "", "deleted")),
-				m.resetCommand(), m.resetLinkCommand())
+				m.resetCommand(), m.resetLinkCommand(), m.breakGlassCommand())
 		},
 	})
 	caddycmd.RegisterCommand(caddycmd.Command{

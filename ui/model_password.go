@@ -62,3 +62,15 @@ type ResetPassword struct {
 
 func (ResetPassword) name() string  { return "reset-password" }
 func (ResetPassword) title() string { return "Choose a new password" }
+
+// BreakGlass takes the last resort of an administrator who has lost everything else.
+//
+// POST [PathBreakGlass]: csrf, email, code.
+type BreakGlass struct {
+	Common
+	Email  string
+	Cancel string
+}
+
+func (BreakGlass) name() string  { return "break-glass" }
+func (BreakGlass) title() string { return "Break the glass" }

@@ -111,6 +111,8 @@ func samples() []sample {
 		{"forgot-password", 200, ForgotPassword{Common: c, Cancel: PathSignIn}},
 		{"forgot-password-sent", 200, ForgotPassword{Common: c, Email: "ada@example.com", Sent: true, Lasts: 30 * time.Minute, Cancel: PathSignIn}},
 		{"reset-password", 200, ResetPassword{Common: c, Token: "token", Email: "ada@example.com", Minimum: 8, Why: "Your password has to be renewed before it works again."}},
+		{"break-glass", 200, BreakGlass{Common: c, Cancel: PathSignIn}},
+		{"break-glass-wrong", 401, BreakGlass{Common: bad("code", "This address and this code do not belong together, or the code was used already."), Email: "ada@example.com", Cancel: PathSignIn}},
 		{"register", 200, Register{Common: c, Target: wiki, Password: true, Minimum: 15, Others: []Method{mail, google}}},
 		{"invite", 200, Invite{Common: c, Token: "token", Email: "ada@example.com", Name: "Ada", InvitedBy: "Grace Hopper", Host: "erp.example.com", Password: true, Minimum: 15, Others: []Method{mail}, ExpiresAt: noon.Add(72 * time.Hour)}},
 		{"setup", 200, Invite{Common: c, Token: "token", Setup: true, EmailOpen: true, Password: true, Minimum: 15, ExpiresAt: noon.Add(time.Hour)}},

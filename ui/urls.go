@@ -16,6 +16,7 @@ const (
 	PathLink           = Base + "link/"   // followed by the token
 	PathForgot         = Base + "password/forgot"
 	PathReset          = Base + "password/reset"
+	PathBreakGlass     = Base + "break-glass"
 	PathAccount        = Base + "account"
 	PathName           = Base + "account/name"
 	PathPassword       = Base + "account/password"

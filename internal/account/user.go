@@ -47,6 +47,8 @@ type User struct {
 	Identities []Identity            `cbor:"16,keyasint,omitempty"`
 	Wallets    []Wallet              `cbor:"17,keyasint,omitempty"`
 	Devices    []Device              `cbor:"18,keyasint,omitempty"`
+	// BreakGlass are the codes that an administrator keeps for the day when all else is lost.
+	BreakGlass *recovery.Set `cbor:"19,keyasint,omitempty"`
 }
 
 // Phone is one phone number of a user. A number is stored only once it was proven.

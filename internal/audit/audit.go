@@ -9,29 +9,37 @@ type Kind string
 
 // The kinds of events.
 const (
-	FactorProven     Kind = "factor_proven"
-	FactorRefused    Kind = "factor_refused"
-	FactorAdded      Kind = "factor_added"
-	FactorRemoved    Kind = "factor_removed"
-	SessionStarted   Kind = "session_started"
-	SessionUpgraded  Kind = "session_upgraded"
-	SessionRevoked   Kind = "session_revoked"
-	AccountCreated   Kind = "account_created"
-	AccountLocked    Kind = "account_locked"
-	AccountUnlocked  Kind = "account_unlocked"
-	AccountDeleted   Kind = "account_deleted"
-	GroupsChanged    Kind = "groups_changed"
-	ClaimsChanged    Kind = "claims_changed"
-	ResetLinkIssued  Kind = "reset_link_issued"
-	AttemptsLocked   Kind = "attempts_locked"
-	PasswordChanged  Kind = "password_changed"
-	PasswordReset    Kind = "password_reset"
-	DeviceRemembered Kind = "device_remembered"
-	DeviceForgotten  Kind = "device_forgotten"
-	InvitationIssued Kind = "invitation_issued"
+	FactorProven      Kind = "factor_proven"
+	FactorRefused     Kind = "factor_refused"
+	FactorAdded       Kind = "factor_added"
+	FactorRemoved     Kind = "factor_removed"
+	SessionStarted    Kind = "session_started"
+	SessionUpgraded   Kind = "session_upgraded"
+	SessionRevoked    Kind = "session_revoked"
+	AccountCreated    Kind = "account_created"
+	AccountLocked     Kind = "account_locked"
+	AccountUnlocked   Kind = "account_unlocked"
+	AccountDeleted    Kind = "account_deleted"
+	GroupsChanged     Kind = "groups_changed"
+	ClaimsChanged     Kind = "claims_changed"
+	ResetLinkIssued   Kind = "reset_link_issued"
+	AttemptsLocked    Kind = "attempts_locked"
+	PasswordChanged   Kind = "password_changed"
+	PasswordReset     Kind = "password_reset"
+	DeviceRemembered  Kind = "device_remembered"
+	DeviceForgotten   Kind = "device_forgotten"
+	InvitationIssued  Kind = "invitation_issued"
+	BreakGlassIssued  Kind = "break_glass_issued"
+	BreakGlassRevoked Kind = "break_glass_revoked"
+	BreakGlassRefused Kind = "break_glass_refused"
+	// BreakGlassUsed is an alarm: somebody opened an administrator's account by the last resort.
+	BreakGlassUsed Kind = "break_glass_used"
 	// KeyCloned tells that a WebAuthn credential's counter did not grow: there may be a copy.
 	KeyCloned Kind = "webauthn_cloned"
 )
+
+// Alarming tells whether somebody should look at an event now.
+func (k Kind) Alarming() bool { return k == BreakGlassUsed || k == KeyCloned }
 
 // Event is one thing that happened. Fields that do not apply are empty.
 type Event struct {

@@ -52,6 +52,7 @@ const (
 	NoticeFactorAdded          NoticeKind = "factor_added"
 	NoticeFactorRemoved        NoticeKind = "factor_removed"
 	NoticeResetLink            NoticeKind = "reset_link"
+	NoticeBreakGlass           NoticeKind = "break_glass"
 	NoticeDeviceRemembered     NoticeKind = "device_remembered"
 )
 
@@ -98,6 +99,8 @@ func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
 		what = "Removed from your account: " + n.Detail
 	case NoticeResetLink:
 		what = "An administrator made a link for a new password of your account"
+	case NoticeBreakGlass:
+		what = "ALARM: a break-glass code opened the administrator's account " + n.Detail
 	case NoticeDeviceRemembered:
 		what = "A browser is now remembered: " + n.Detail
 	default:

@@ -190,3 +190,39 @@ func TestAdministrationInABrowser(t *testing.T) {
 	b.sees("Locked")
 	b.shot("5-locked")
 }
+
+// A printed code leads an administrator back in by the page, and raises an alarm in the log.
+func TestBreakGlassPage(t *testing.T) {
+	d := startDemo(t)
+	d.signedIn("ada@example.com")
+	if out, code := d.run("", "users", "break-glass", "ada@example.com"); code != 1 || !strings.Contains(out, "into the group") {
+		t.Fatalf("codes for somebody else: %d %s", code, out)
+	}
+	d.run("", "users", "groups", "ada@example.com", "admins")
+	out, code := d.run("", "users", "break-glass", "ada@example.com")
+	codes := regexp.MustCompile(`[0-9a-z]{4}(?:-[0-9a-z]{4}){3}`).FindAllString(out, -1)
+	if code != 0 || len(codes) != 10 || !strings.Contains(out, d.base+"/.stepgate/break-glass") {
+		t.Fatal(out)
+	}
+	c := d.client()
+	try := func(body string) answer {
+		csrf := token(t, c.get("/.stepgate/break-glass", "Accept", "text/html").body)
+		return c.do("POST", "/.stepgate/break-glass", form, body+"&csrf="+csrf, "Accept", "text/html")
+	}
+	if a := try("email=ada@example.com&code=0000-0000-0000-0000"); a.status != 401 || !strings.Contains(a.body, "do not belong together") {
+		t.Errorf("a wrong code: %d", a.status)
+	}
+	a := try("email=ada@example.com&code=" + codes[0])
+	reset := a.header.Get("Location")
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(reset, "/.stepgate/password/reset/") {
+		t.Fatalf("%d %q %s", a.status, reset, a.body)
+	}
+	page := c.get(reset, "Accept", "text/html")
+	a = c.do("POST", "/.stepgate/password/reset", form, "password=eight+loud+lamps+under+water&token="+reset[len("/.stepgate/password/reset/"):]+"&csrf="+token(t, page.body), "Accept", "text/html")
+	if !strings.Contains(a.body, "Your password was changed") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if !strings.Contains(d.log.String(), "break_glass_used") {
+		t.Error("no alarm in the log")
+	}
+}

@@ -23,7 +23,7 @@ var unsafeCalls = []struct{ method, path string }{
 	{"POST", "api/v1/webauthn/register/start"}, {"POST", "api/v1/webauthn/register"}, {"POST", "api/v1/webauthn/authenticate/start"},
 	{"POST", "api/v1/webauthn/authenticate"}, {"POST", "api/v1/crypto_wallets/authenticate/start"},
 	{"POST", "api/v1/crypto_wallets/authenticate"}, {"DELETE", "api/v1/devices/x"},
-	{"POST", "admin/users"}, {"POST", "admin/users/x"},
+	{"POST", "admin/users"}, {"POST", "admin/users/x"}, {"POST", "break-glass"},
 }
 
 // signedIn is a visitor with a password session.

@@ -219,6 +219,10 @@ func noticeFactorAdded(what string) notice {
 	return notice{kind: delivery.NoticeFactorAdded, detail: what}
 }
 
+func noticeBreakGlass(who string) notice {
+	return notice{kind: delivery.NoticeBreakGlass, detail: who}
+}
+
 func noticeDeviceRemembered(agent string) notice {
 	return notice{kind: delivery.NoticeDeviceRemembered, detail: agent}
 }

@@ -150,7 +150,11 @@ var (
 		"This link is not valid any more. It may have been used, or it is too old. Ask for a new one.")
 	ErrNotOffered = refusal(http.StatusNotFound, "factor_not_offered",
 		"This way to sign in is not switched on here.")
-	ErrTooMany   = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrTooMany    = refusal(http.StatusBadRequest, "too_many", "There are too many of these already.")
+	ErrBreakGlass = refusal(http.StatusUnauthorized, "break_glass_incorrect",
+		"This address and this code do not belong together, or the code was used already.")
+	ErrNoAdministrator = refusal(http.StatusConflict, "not_an_administrator",
+		"Break-glass codes are for administrators: put the user into the group “admins” first.")
 	ErrForbidden = refusal(http.StatusForbidden, "forbidden",
 		"Only administrators can do this. Ask one of them.")
 	ErrAdminProof = refusal(http.StatusUnauthorized, "insufficient_factors",

@@ -25,6 +25,8 @@ func (p *Portal) routePages() {
 	p.form(ui.PathForgot, p.postForgot)
 	p.page("GET "+ui.PathReset+"/{token}", p.showReset)
 	p.form(ui.PathReset, p.postResetForm)
+	p.page("GET "+ui.PathBreakGlass, p.showBreakGlass)
+	p.form(ui.PathBreakGlass, p.postBreakGlass)
 	p.page("GET "+ui.PathAccount, p.showAccount)
 	p.form(ui.PathName, p.postName)
 	p.page("GET "+ui.PathPassword, p.showPassword)

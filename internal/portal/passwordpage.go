@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -152,4 +153,28 @@ func (p *Portal) postResetForm(c *call) error {
 	m := p.signIn(c, fresh, id)
 	m.Notice = "Your password was changed. Sign in with the new one."
 	return p.show(c, http.StatusOK, "sign_in", m)
+}
+
+func (p *Portal) showBreakGlass(c *call) error {
+	return p.show(c, http.StatusOK, "portal", ui.BreakGlass{Common: p.common(c, ""), Cancel: ui.PathSignIn})
+}
+
+// postBreakGlass spends a code and leads to the page for a new password.
+func (p *Portal) postBreakGlass(c *call) error {
+	m := ui.BreakGlass{Common: p.common(c, ""), Email: strings.TrimSpace(c.value("email")), Cancel: ui.PathSignIn}
+	token, err := p.engine.BreakGlass(c.ctx(), c.visitor, m.Email, strings.TrimSpace(c.value("code")))
+	if e := personal(err); e != nil {
+		field := "code"
+		if e.Type == flow.ErrInvalidEmail.Type {
+			field = "email"
+		}
+		m.Common = refused(m.Common, field, e)
+		retryAfter(c.w, e)
+		return p.show(c, e.Status, "portal", m)
+	}
+	if err != nil {
+		return err
+	}
+	c.visit.ClearCookie(c.w)
+	return c.redirect(ui.PathReset + "/" + token)
 }
