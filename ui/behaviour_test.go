@@ -196,17 +196,19 @@ func TestScriptsInABrowser(t *testing.T) {
 	}
 }
 
-func virtualKey(t *testing.T, ctx context.Context) {
+func virtualKey(t *testing.T, ctx context.Context) webauthn.AuthenticatorID {
 	t.Helper()
 	if _, err := chromedp.Call(ctx, webauthn.Enable, webauthn.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+	r, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
 		Protocol: "ctap2", Ctap2version: "ctap2_1", Transport: "internal", HasResidentKey: true, HasUserVerification: true,
 		IsUserVerified: true, AutomaticPresenceSimulation: true,
-	}}); err != nil {
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return r.AuthenticatorID
 }
 
 // passkeyAPI stands in for the server: it hands out options and takes every

@@ -64,6 +64,7 @@ func samples() []sample {
 	}
 	return []sample{
 		{"sign-in", 200, SignIn{Common: c, Target: wiki, Password: true, Passkey: true, Forgot: true, Others: []Method{mail, google}, Register: true}},
+		{"sign-in-passkey", 200, SignIn{Common: c, Target: wiki, Passkey: true}},
 		{"sign-in-wrong", 200, SignIn{Common: bad("", "E-mail address or password is wrong. Check both, or take another way below."), Target: wiki, Email: "ada@example.com", Password: true, Forgot: true, Others: []Method{mail}}},
 		{"sign-in-bare", 200, SignIn{Common: bad("email", "Type your e-mail address, like name@example.com."), Others: []Method{mail, link}}},
 		{"sign-in-code", 200, SignInCode{Common: c, Target: wiki, Channel: "email", To: "ada@example.com", Waiting: wait}},

@@ -175,10 +175,10 @@ func (p *Portal) reply(c *call, out answer) {
 		out = answer{}
 	}
 	out["request_id"] = c.visit.RequestID
-	p.writeJSON(c, http.StatusOK, "application/json", out)
+	p.writeJSON(c, out)
 }
 
-func (p *Portal) writeJSON(c *call, status int, contentType string, v any) {
+func (p *Portal) writeJSON(c *call, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		p.log("encode an answer", err)
@@ -186,9 +186,8 @@ func (p *Portal) writeJSON(c *call, status int, contentType string, v any) {
 		return
 	}
 	h := c.w.Header()
-	h.Set("Content-Type", contentType)
+	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	c.w.WriteHeader(status)
 	if _, err := c.w.Write(append(body, '\n')); err != nil {
 		p.log("write an answer", err)
 	}

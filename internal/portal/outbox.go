@@ -29,7 +29,7 @@ func (p *Portal) outboxJSON(c *call) error {
 	if !p.mayReadOutbox(c) {
 		return flow.ErrNotFound
 	}
-	p.writeJSON(c, http.StatusOK, "application/json", p.outbox.List())
+	p.writeJSON(c, p.outbox.List())
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package portal
 
 import (
-	"net/http"
-
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/ui"
@@ -10,12 +8,12 @@ import (
 
 // The addresses below /.well-known/ that the portal can serve.
 const (
-	// changePassword leads to the page that changes the password (W3C, A Well-Known URL for
+	// changeAddress leads to the page that changes the password (W3C, A Well-Known URL for
 	// Changing Passwords).
-	changePassword = "/.well-known/change-password"
-	// passkeyEndpoints tells password managers where passkeys are made and managed (W3C, A
+	changeAddress = "/.well-known/change-password"
+	// keyEndpoints tells password managers where passkeys are made and managed (W3C, A
 	// Well-Known URL for Relying Party Passkey Endpoints).
-	passkeyEndpoints = "/.well-known/passkey-endpoints"
+	keyEndpoints = "/.well-known/passkey-endpoints"
 	// relatedOrigins lists the other origins that may use the passkeys of a host (WebAuthn,
 	// section 5.11).
 	relatedOrigins = "/.well-known/webauthn"
@@ -25,9 +23,9 @@ const (
 // application does not, always when the configuration says what is there.
 func (p *Portal) WellKnown(host, path string) (ours, always bool) {
 	switch path {
-	case changePassword:
+	case changeAddress:
 		return p.engine.Offers(factors.Password), false
-	case passkeyEndpoints:
+	case keyEndpoints:
 		return p.engine.Offers(factors.Passkey), false
 	case relatedOrigins:
 		o := p.engine.Options()
@@ -38,10 +36,10 @@ func (p *Portal) WellKnown(host, path string) (ours, always bool) {
 }
 
 func (p *Portal) routeWellKnown() {
-	p.page("GET "+changePassword, func(c *call) error { return c.redirect(ui.PathPassword) })
-	p.page("GET "+passkeyEndpoints, p.showPasskeyEndpoints)
+	p.page("GET "+changeAddress, func(c *call) error { return c.redirect(ui.PathPassword) })
+	p.page("GET "+keyEndpoints, p.showPasskeyEndpoints)
 	p.page("GET "+relatedOrigins, func(c *call) error {
-		p.writeJSON(c, http.StatusOK, "application/json", map[string]any{"origins": p.engine.Options().RelatedOrigins})
+		p.writeJSON(c, map[string]any{"origins": p.engine.Options().RelatedOrigins})
 		return nil
 	})
 }
@@ -50,7 +48,7 @@ func (p *Portal) showPasskeyEndpoints(c *call) error {
 	if c.visit.Origin == "" {
 		return flow.ErrNoOrigin
 	}
-	p.writeJSON(c, http.StatusOK, "application/json", map[string]string{
+	p.writeJSON(c, map[string]string{
 		"enroll": c.visit.Origin + ui.PathPasskeys + "/new?type=platform", "manage": c.visit.Origin + ui.PathAccount,
 	})
 	return nil

@@ -34,6 +34,16 @@ export async function create(options, {signal} = {}) {
 	return credential.toJSON();
 }
 
+// forget has the browser drop a key that the site does not know, where it can be told
+// (WebAuthn, section 5.1.10.2).
+export async function forget(rpId, credentialId) {
+	try {
+		await PublicKeyCredential.signalUnknownCredential?.({rpId, credentialId});
+	} catch {
+		// It is a courtesy to the next sign-in; nothing depends on it.
+	}
+}
+
 // explain says what happened and what to do next.
 export function explain(error, what) {
 	switch (error.name) {

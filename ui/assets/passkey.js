@@ -1,9 +1,14 @@
 // Passkeys and security keys on our pages: sign-in (with autofill), challenge,
 // registration. The page says so when the browser cannot.
 import {call, flowOf} from './_api.js';
-import {supported, autofills, get, create, explain} from './_webauthn.js';
+import {supported, autofills, get, create, forget, explain} from './_webauthn.js';
 
+for (const note of document.querySelectorAll('[data-passkey-unsupported]')) note.hidden = supported();
 for (const box of document.querySelectorAll('[data-passkey]')) setUp(box);
+
+// What the server says when it has not kept a new key and never will. Every other
+// refusal may concern a key that it has.
+const notKept = new Set(['authenticator_not_accepted', 'too_many', 'webauthn_incorrect', 'invalid_credential']);
 
 function setUp(box) {
 	if (!supported()) return;
@@ -13,7 +18,6 @@ function setUp(box) {
 	const flow = flowOf(done ?? (box.matches('form') ? box : box.closest('form')));
 	box.hidden = false;
 	button.hidden = false;
-	for (const note of box.querySelectorAll('[data-passkey-unsupported]')) note.hidden = true;
 
 	let autofill;
 	const say = (text) => {
@@ -33,7 +37,12 @@ function setUp(box) {
 	async function register() {
 		const start = await call('webauthn/register/start', {flow, authenticator_type: box.dataset.type});
 		const credential = await create(start.publicKey);
-		await call('webauthn/register', {flow, credential, name: box.elements.namedItem('name').value.trim() || undefined});
+		try {
+			await call('webauthn/register', {flow, credential, name: box.elements.namedItem('name').value.trim() || undefined});
+		} catch (error) {
+			if (notKept.has(error.problem?.error_type)) await forget(start.publicKey.rp.id, credential.id);
+			throw error;
+		}
 		box.requestSubmit();
 	}
 	button.addEventListener('click', async () => {
