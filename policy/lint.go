@@ -161,13 +161,12 @@ func (r *rule) opens(stricter *rule) bool {
 func asksLess(a, b *Requirement) bool {
 	now := time.Unix(0, 0).UTC()
 	return slices.ContainsFunc(a.Missing(nil, now), func(set []Need) bool {
-		old := proofs(set, now)
-		for i := range old {
-			old[i].At = now.Add(-max(set[i].MaxAge, 0))
-			if set[i].MaxAge == 0 {
-				old[i].At = now.Add(-365 * 24 * time.Hour)
+		old := proofsOf(set, func(n *Need) time.Time {
+			if n.MaxAge == 0 {
+				return now.Add(-365 * 24 * time.Hour)
 			}
-		}
+			return now.Add(-n.MaxAge)
+		})
 		return !b.Met(old, now)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,11 @@ type Need struct {
 	// NoRecovery refuses a recovery code in place of totp.
 	NoRecovery bool
 	Attachment string
+	// AAGUIDs are the models of authenticator that are accepted, separated by spaces; empty
+	// accepts all.
+	AAGUIDs string
+	// DeviceBound asks for a credential that cannot be backed up.
+	DeviceBound bool
 	// Once asks for a proof that is made for one rule and spent by one request. ForRule is
 	// that rule, or floor; the proof carries its name.
 	Once    bool
@@ -47,6 +53,18 @@ func (r *Requirement) Missing(fs []Factor, now time.Time) [][]Need {
 // MissingFor is Missing for a subject, on the subject's own device.
 func (r *Requirement) MissingFor(s *Subject, now time.Time) [][]Need {
 	e := s.evidence(now)
+	return r.missing(&e)
+}
+
+// askAhead is the time in which nobody is to be asked twice.
+const askAhead = time.Minute
+
+// MissingAhead is MissingFor in a challenge that began at a time. A proof from before it that
+// lapses within a minute is missing too: whoever passes now is not asked again a moment later.
+// Proofs made in the challenge count as long as they meet the requirement.
+func (r *Requirement) MissingAhead(s *Subject, now, began time.Time) [][]Need {
+	e := s.evidence(now)
+	e.since, e.ahead = began, askAhead
 	return r.missing(&e)
 }
 
@@ -114,7 +132,8 @@ func (r *Requirement) properAlternatives(e *evidence, in scope) [][]Need {
 // need is the factor as something that is missing.
 func (s *factorSpec) need(in scope) Need {
 	n := in.need(s.display())
-	n.UserVerified, n.NoRecovery, n.Attachment = s.userVerified, s.noRecovery, s.attachment
+	n.UserVerified, n.NoRecovery, n.Attachment, n.DeviceBound = s.userVerified, s.noRecovery, s.attachment, s.deviceBound
+	n.AAGUIDs = strings.Join(s.aaguid, " ")
 	return n
 }
 
@@ -142,14 +161,54 @@ func product(a, b [][]Need) [][]Need {
 			}
 			joined := slices.Clone(x)
 			for _, n := range y {
-				if !slices.Contains(joined, n) {
-					joined = append(joined, n)
-				}
+				joined = join(joined, n)
 			}
 			out = append(out, joined)
 		}
 	}
 	return out
+}
+
+// join adds a need to a set. Two needs that one proof meets become one.
+func join(set []Need, n Need) []Need {
+	for i := range set {
+		if one, ok := set[i].with(&n); ok {
+			set[i] = one
+			return set
+		}
+	}
+	return append(set, n)
+}
+
+// with is the need that stands for both, when every credential that is right for one of them is
+// right for the other: the fresher, and for one request when either is.
+func (n *Need) with(o *Need) (both Need, ok bool) {
+	if n.Once && o.Once && n.ForRule != o.ForRule {
+		return Need{}, false
+	}
+	switch {
+	case n.narrows(o):
+		both = *n
+	case o.narrows(n):
+		both = *o
+	default:
+		return Need{}, false
+	}
+	both.MaxAge = tighter(n.MaxAge, o.MaxAge)
+	both.Once, both.ForRule = n.Once || o.Once, cmp.Or(n.ForRule, o.ForRule)
+	return both, true
+}
+
+// narrows tells whether every credential that n takes is one that o takes.
+func (n *Need) narrows(o *Need) bool {
+	passkey := n.Factor == "passkey"
+	base, _, _ := strings.Cut(n.Factor, ":")
+	return (n.Factor == o.Factor || base == o.Factor || passkey && o.Factor == "webauthn") &&
+		(!o.UserVerified || n.UserVerified || passkey) &&
+		(!o.NoRecovery || n.NoRecovery) &&
+		(!o.DeviceBound || n.DeviceBound) &&
+		(o.Attachment == "" || o.Attachment == n.Attachment) &&
+		(o.AAGUIDs == "" || o.AAGUIDs == n.AAGUIDs)
 }
 
 // combinations lists the ways to complete a secure combination of r.count factors.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func (r *Requirement) Remembers() time.Duration {
 // recalls tells whether the device was remembered within a span. A device that was remembered
 // in the future was not.
 func (e *evidence) recalls(span time.Duration) bool {
-	return !e.remembered.IsZero() && fresh(e.remembered, e.now, span)
+	return !e.remembered.IsZero() && e.fresh(e.remembered, span)
 }
 
 // lacking is the least number of factors that would meet the requirement without a remembered
@@ -95,12 +96,25 @@ func (r *Requirement) within(sets [][]Need, e *evidence, outer scope) [][]Need {
 
 // proofs are the factors that somebody has who proves what is needed.
 func proofs(needs []Need, now time.Time) []Factor {
-	out := make([]Factor, len(needs))
-	for i, n := range needs {
+	return proofsOf(needs, func(*Need) time.Time { return now })
+}
+
+// proofsOf are the factors that somebody has who proved each need at its time. A proof that was
+// made for a rule counts as an ordinary one too.
+func proofsOf(needs []Need, at func(*Need) time.Time) []Factor {
+	var out []Factor
+	for i := range needs {
+		n := &needs[i]
 		s, _ := parseFactorName(n.Factor)
-		out[i] = Factor{Name: s.name, Variant: s.variant, At: now, ForRule: n.ForRule, UserVerified: n.UserVerified, Attachment: n.Attachment}
+		f := Factor{Name: s.name, Variant: s.variant, At: at(n), UserVerified: n.UserVerified, Attachment: n.Attachment}
+		f.AAGUID, _, _ = strings.Cut(n.AAGUIDs, " ")
 		if s.name == "passkey" {
-			out[i].Name, out[i].Discoverable, out[i].UserVerified = "webauthn", true, true
+			f.Name, f.Discoverable, f.UserVerified = "webauthn", true, true
+		}
+		out = append(out, f)
+		if n.ForRule != "" {
+			f.ForRule = n.ForRule
+			out = append(out, f)
 		}
 	}
 	return out

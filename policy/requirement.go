@@ -109,6 +109,18 @@ type evidence struct {
 	// remembered is when the device was remembered; the zero time when it was not.
 	remembered time.Time
 	now        time.Time
+	// A proof from before since must hold for ahead more; 0 asks for nothing of the kind.
+	since time.Time
+	ahead time.Duration
+}
+
+// fresh tells whether something proven at a time is new enough for a limit, where 0 stands for
+// no limit.
+func (e *evidence) fresh(at time.Time, limit time.Duration) bool {
+	if limit != 0 && e.ahead != 0 && at.Before(e.since) && !fresh(at, e.now.Add(e.ahead), limit) {
+		return false
+	}
+	return fresh(at, e.now, limit)
 }
 
 // evidence is what the subject has shown; nobody has shown nothing.
@@ -136,11 +148,11 @@ func (o scope) into(r *Requirement) scope {
 }
 
 // counts tells whether a proof is fresh and made for what asks for it.
-func (o scope) counts(f *Factor, now time.Time) bool {
+func (o scope) counts(f *Factor, e *evidence) bool {
 	if o.once && (o.rule == "" || f.ForRule != o.rule) || !o.once && f.ForRule != "" {
 		return false
 	}
-	return fresh(f.At, now, o.maxAge)
+	return e.fresh(f.At, o.maxAge)
 }
 
 // Met tells whether the factors meet the requirement at a time, on a device that is not
@@ -167,13 +179,13 @@ func (r *Requirement) proper(e *evidence, in scope) bool {
 	switch r.kind {
 	case kindSignedIn:
 		for i := range e.factors {
-			if f := &e.factors[i]; in.counts(f, e.now) || !in.once && in.maxAge == 0 && fresh(f.At, e.now, 0) {
+			if f := &e.factors[i]; in.counts(f, e) || !in.once && in.maxAge == 0 && fresh(f.At, e.now, 0) {
 				return true
 			}
 		}
 	case kindFactor:
 		for i := range e.factors {
-			if r.factor.accepts(&e.factors[i]) && in.counts(&e.factors[i], e.now) {
+			if r.factor.accepts(&e.factors[i]) && in.counts(&e.factors[i], e) {
 				return true
 			}
 		}
@@ -200,7 +212,7 @@ func (r *Requirement) proper(e *evidence, in scope) bool {
 func proven(e *evidence, in scope) categorySet {
 	var set categorySet
 	for i := range e.factors {
-		if in.counts(&e.factors[i], e.now) {
+		if in.counts(&e.factors[i], e) {
 			set |= setOf(CategoryOf(e.factors[i].Name))
 		}
 	}

@@ -204,14 +204,12 @@ func sampleVisitors(now time.Time, policies ...*Policy) []visitor {
 	for _, p := range policies {
 		for _, r := range slices.Concat(p.rules, p.floors, []*rule{&p.fallback}) {
 			for _, set := range r.required.Missing(nil, now) {
-				fresh, late := proofs(set, now), proofs(set, now)
+				fresh, late := proofs(set, now), tooLate(set, now)
 				var names []string
 				aged := false
-				for i, n := range set {
+				for _, n := range set {
 					names = append(names, n.Factor)
-					if n.MaxAge > 0 {
-						late[i].At, aged = now.Add(-n.MaxAge-time.Second), true
-					}
+					aged = aged || n.MaxAge > 0
 				}
 				slices.Sort(names)
 				name := strings.Join(names, " and ")
@@ -223,4 +221,14 @@ func sampleVisitors(now time.Time, policies ...*Policy) []visitor {
 		}
 	}
 	return out
+}
+
+// tooLate are the proofs of what is needed, each made a second too long ago where that matters.
+func tooLate(set []Need, now time.Time) []Factor {
+	return proofsOf(set, func(n *Need) time.Time {
+		if n.MaxAge == 0 {
+			return now
+		}
+		return now.Add(-n.MaxAge - time.Second)
+	})
 }

@@ -170,7 +170,8 @@ type MissingFactor struct {
 	Enrolled bool `json:"enrolled"`
 }
 
-// Progress tells what a visitor still has to prove for a flow. Options lists only factors
+// Progress tells what a visitor still has to prove for a flow: also what they proved before it
+// and would be asked for again within a minute. Options lists only factors
 // that would help, those that can be proven at once first.
 func (e *Engine) Progress(ctx context.Context, v Visitor, p Pending) (Progress, error) {
 	out := Progress{Pending: p}
@@ -191,7 +192,7 @@ func (e *Engine) Progress(ctx context.Context, v Visitor, p Pending) (Progress, 
 func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required *policy.Requirement) (Progress, error) {
 	out.Required = required
 	s := e.subject(v)
-	missing := required.MissingFor(s, e.db.Now())
+	missing := required.MissingAhead(s, e.db.Now(), out.Pending.CreatedAt)
 	if len(missing) == 0 {
 		out.Satisfied = true
 		return out, nil
@@ -283,6 +284,9 @@ func option(can []policy.Factor, u *account.User, need policy.Need) Option {
 // meets tells whether an enrolled factor, once proven, would be the one that is missing.
 func meets(need policy.Need, f policy.Factor) bool {
 	base, variant, _ := strings.Cut(need.Factor, ":")
+	if need.AAGUIDs != "" && !slices.Contains(strings.Fields(need.AAGUIDs), strings.ToLower(f.AAGUID)) || need.DeviceBound && f.BackupEligible {
+		return false
+	}
 	if base == string(factors.Passkey) {
 		if !f.Discoverable {
 			return false

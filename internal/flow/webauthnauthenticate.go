@@ -72,7 +72,7 @@ func (e *Engine) verifiesUser(v Visitor, required *policy.Requirement, email str
 		return email == "" || !e.starts(factors.WebAuthn)
 	}
 	verified := false
-	for _, set := range required.MissingFor(e.subject(v), e.db.Now()) {
+	for _, set := range required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now()) {
 		for _, need := range set {
 			switch {
 			case need.UserVerified || need.Factor == string(factors.Passkey):

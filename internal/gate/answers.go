@@ -55,8 +55,9 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 // challenge leads a person to a page, and tells a program what is missing.
 func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) {
 	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule()}
-	if r := d.Requirement(); r != nil {
-		p.Required = r.String()
+	required := q.everything()
+	if required != nil {
+		p.Required = required.String()
 	}
 	if q.session != nil {
 		p.Family = q.session.Family
@@ -79,14 +80,14 @@ func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) 
 		Detail: "Sign in to use this address.", ChallengeURL: g.origin(q) + path,
 	}
 	var c *problem.Challenge
-	if r := d.Requirement(); r != nil {
-		out.Required = json.RawMessage(r.String())
+	if required != nil {
+		out.Required = json.RawMessage(required.String())
 	}
 	if mark == markStepUp {
 		out.Title, out.ErrorType = "Step-up required", "step_up_required"
 		out.Detail = "A further or more recent proof of identity is required for this address."
-		out.Missing = d.Missing()
-		c = &problem.Challenge{ACRValues: d.Requirement().ACRValues(), MaxAge: d.Requirement().MaxAge()}
+		out.Missing = required.MissingAhead(q.subject, q.now, q.now)
+		c = &problem.Challenge{ACRValues: required.ACRValues(), MaxAge: required.MaxAge()}
 	}
 	g.write(q, out, c)
 }

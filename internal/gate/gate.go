@@ -292,10 +292,7 @@ func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, e
 func (g *Gate) decide(q *request) policy.Decision {
 	p := g.Policy()
 	q.asked = p
-	r := policy.Request{
-		Method: q.method(), Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
-		Header: q.r.Header, ClientIP: q.arrival.ClientIP,
-	}
+	r := q.question()
 	subject := g.subject(q)
 	if len(q.spent) > 0 {
 		subject = withProofs(subject, q.spent)
@@ -340,6 +337,35 @@ func (g *Gate) subject(q *request) *policy.Subject {
 	here := *s
 	here.RememberedAt = at
 	return &here
+}
+
+// question is the request, in its first reading, as the policy is asked about it.
+func (q *request) question() policy.Request {
+	return policy.Request{
+		Method: q.method(), Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
+		Header: q.r.Header, ClientIP: q.arrival.ClientIP,
+	}
+}
+
+// everything is what all readings of the request ask for together, so that a visitor is asked
+// once for what several rules need; nil when none asks for anything.
+func (q *request) everything() *policy.Requirement {
+	var all *policy.Requirement
+	var texts []string
+	r := q.question()
+	for _, reading := range q.readings() {
+		r.Path, r.RawQuery = reading.Path, reading.RawQuery
+		d := q.judge(q.asked, &r, q.subject)
+		one := d.Requirement()
+		if one == nil || all != nil && one == policy.SignedIn() || slices.Contains(texts, one.String()) {
+			continue
+		}
+		if all == policy.SignedIn() { // whoever meets another one is signed in
+			all = nil
+		}
+		all, texts = policy.Both(all, one), append(texts, one.String())
+	}
+	return all
 }
 
 // judge asks the policy about one reading of the request.
