@@ -105,6 +105,7 @@ Try this:
   1. Open the invitation, choose a password, and look at the payments.
   2. Make a payment: the POST wants a second proof. Take the e-mail code; it is in the mailbox.
   3. Open the admin area: it wants a passkey no older than 5 minutes, and lets you add one.
+  4. Administer the gateway at /.stepgate/admin: people, the policy, refused requests.
 
 Change the policy file while it runs: a valid change applies at once. Stop with Ctrl-C.
 `

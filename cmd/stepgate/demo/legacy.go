@@ -42,6 +42,7 @@ func newLegacy() http.Handler {
 	mux.HandleFunc("GET /payments", l.page("payments", func() any { return l.list() }))
 	mux.HandleFunc("POST /payments", l.pay)
 	mux.HandleFunc("GET /admin/", l.page("admin", nil))
+	mux.HandleFunc("GET /reports", l.page("reports", func() any { return l.list() }))
 	mux.HandleFunc("GET /live", l.page("live", nil))
 	mux.HandleFunc("GET /api/payments", l.api)
 	mux.HandleFunc("GET /socket", l.socket)
