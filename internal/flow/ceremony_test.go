@@ -454,3 +454,29 @@ func TestGuestsNeedABrowser(t *testing.T) {
 	_, err = h.StartAuthentication(t.Context(), as(h.signIn("alice@example.com")), "", nil)
 	refused(t, err, ErrKeyNotFound)
 }
+
+// ATTACKS I12: what a browser says of a ceremony stands in no event, whatever is in it.
+func TestWhatABrowserSaysIsNotRecorded(t *testing.T) {
+	h := newKeyHouse(t)
+	u := h.user("alice@example.com", true)
+	a := passkey()
+	h.enrolKey(as(h.signIn("alice@example.com")), a, webauthn.Passkey, "")
+	const line = "https://app.test\r\n{\"level\":\"info\",\"msg\":\"forged\"}\x1b[2K\u2028"
+	for name, f := range map[string]webauthntest.Fault{
+		"origin": {Sign: func(s *webauthntest.Statement) { s.Client["origin"] = line }},
+		"type":   {Sign: func(s *webauthntest.Statement) { s.Client["type"] = line }},
+	} {
+		v := guest("browser")
+		_, err := h.AuthenticateKey(t.Context(), v, h.get(v, a, "", nil, f))
+		refused(t, err, ErrKeyIncorrect)
+		h.events.mu.Lock()
+		last := h.events.list[len(h.events.list)-1]
+		h.events.mu.Unlock()
+		want := audit.Event{
+			Kind: audit.FactorRefused, Time: last.Time, UserID: u.ID, Factor: "webauthn", Reason: ErrKeyIncorrect.Type, IPAddress: v.IP.String(),
+		}
+		if last != want {
+			t.Errorf("%s: %+v", name, last)
+		}
+	}
+}
