@@ -16,8 +16,9 @@ import (
 // it only counts whether anything does.
 type reads struct {
 	query, headers, claims map[string]bool
-	// computed is set when a condition goes through names that the file does not tell.
-	computed bool
+	// computed is set when a condition goes through names that the file does not tell, rawQuery
+	// when one reads the query as it was sent.
+	computed, rawQuery bool
 }
 
 func (r *reads) add(list *map[string]bool, name string, compared bool) {
@@ -48,6 +49,7 @@ func (r *reads) match(m *match) {
 		r.add(&r.claims, name, compared)
 	}
 	r.computed = r.computed || m.when.reads.computed
+	r.rawQuery = r.rawQuery || m.when.reads.rawQuery
 }
 
 // readsOf finds what an expression reads.
@@ -59,6 +61,9 @@ func readsOf(checked *cel.Ast) reads {
 		switch {
 		case selects(e, "request", "query"):
 			list = &out.query
+		case selects(e, "request", "raw_query"):
+			out.rawQuery = true
+			continue
 		case selects(e, "request", "headers"):
 			list, named = &out.headers, headerName
 		case selects(e, "user", "custom_claims"), e.Kind() == ast.IdentKind && strings.TrimPrefix(e.AsIdent(), ".") == "claims":
@@ -124,12 +129,12 @@ var secretHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 // QueryRead is the part of a query that any rule or floor reads, decoded: values that are
 // compared, and “” for a key of which only the presence counts. Whole is false when something
 // is left out: values that are long or many, parts that cannot be decoded, keys that conditions
-// compute.
+// compute, or all of it where one reads it as it was sent.
 func (p *Policy) QueryRead(raw string) (query map[string][]string, whole bool) {
 	if p == nil || raw == "" {
 		return nil, true
 	}
-	whole = !p.reads.computed
+	whole = !p.reads.computed && !p.reads.rawQuery
 	for raw != "" && len(p.reads.query) > 0 {
 		var part string
 		part, raw, _ = strings.Cut(raw, "&")

@@ -85,3 +85,17 @@ func told(values map[string][]string, whole bool) string {
 	}
 	return strings.Join(parts, " ") + " part"
 }
+
+// A condition that reads the query as it was sent cannot be judged again by the parts that are
+// told; a request without a query can.
+func TestTheQueryAsSentIsNotTold(t *testing.T) {
+	p := load(t, "version: 1\nrules: [{name: a, when: \"request.path == '/a' && request.raw_query == 'k=secret'\", deny: true}]\ndefault: {deny: true}\n")
+	for raw, want := range map[string]string{"": " whole", "k=secret": " part"} {
+		if got, whole := p.QueryRead(raw); told(got, whole) != want {
+			t.Errorf("%q: told %v, %v", raw, got, whole)
+		}
+	}
+	if got, whole := p.HeaderRead(map[string][]string{"X-A": {"b"}}); told(got, whole) != " whole" {
+		t.Errorf("headers: told %v, %v", got, whole)
+	}
+}

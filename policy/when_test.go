@@ -98,6 +98,7 @@ func TestConditionsAreBounded(t *testing.T) {
 		r    Request
 	}{
 		"path":          {"request.path == ''", Request{Path: long}},
+		"raw query":     {"request.raw_query == ''", Request{RawQuery: long}},
 		"host":          {"request.host == ''", Request{Host: long}},
 		"header":        {"'x' in request.headers", Request{Header: map[string][]string{"Cookie": {long}}}},
 		"headers":       {"'x' in request.headers", Request{Header: many}},

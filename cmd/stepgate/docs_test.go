@@ -99,7 +99,7 @@ func (d *document) run(text string) string {
 				}
 				out = strings.Replace(out, body, got, 1)
 			}
-		case "other", "toml":
+		case "other", "toml", "json":
 		default:
 			d.t.Errorf("line %d: nobody tries %q", line, kind)
 		}
