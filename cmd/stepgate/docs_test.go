@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write what the commands of the document
 //	yaml other       a file of another program
 //	caddyfile        a whole configuration that can be adapted
 //	console          commands behind “$ ” and what they print
-var documents = []string{"policy.md", "guides/from-authelia.md", "guides/from-oauth2-proxy.md"}
+var documents = []string{"policy.md", "guides/from-authelia.md", "guides/from-oauth2-proxy.md", "factors/webauthn.md"}
 
 // TestDocumentation tries every example.
 func TestDocumentation(t *testing.T) {
