@@ -2,6 +2,7 @@ package policyimport
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -202,20 +203,27 @@ func mailDomains(domains []string) (everybody bool, endings []string) {
 	return everybody, endings
 }
 
-// memberships are options that let in members of something that only the provider knows. Each
-// becomes a group of the same name, which is empty until somebody fills it.
-var memberships = []string{
-	"github_org", "github_team", "github_repo", "github_users", "gitlab_groups", "gitlab_projects", "google_groups",
-	"keycloak_groups", "allowed_roles", "bitbucket_team", "bitbucket_repository", "azure_tenant",
-}
+// membership is the name of an option that lets in only members of something that the provider
+// knows: github_org, google_groups, allowed_roles and so on, also those that this import has
+// never heard of. Each becomes a group, which is empty until somebody fills it.
+var membership = regexp.MustCompile(`allowed|_(groups?|tenants?|orgs?|teams?|repo|repository|roles?|users|projects?)$`)
+
+// notMemberships are options that are called so and are read elsewhere, or do not say who gets in.
+var notMemberships = []string{"allowed_groups", "htpasswd_user_groups"}
+
+// anyTenant are the values of azure_tenant that name none.
+var anyTenant = []string{"common", "organizations", "consumers"}
 
 func (p *proxyImport) memberships(base *entry) error {
-	for _, option := range memberships {
+	for _, option := range slices.Sorted(maps.Keys(p.config.values)) {
+		if !membership.MatchString(option) || slices.Contains(notMemberships, option) {
+			continue
+		}
 		members, err := p.config.texts(option)
 		if err != nil {
 			return err
 		}
-		if len(members) == 0 {
+		if len(members) == 0 || option == "azure_tenant" && slices.Contains(anyTenant, members[0]) {
 			continue
 		}
 		base.when = append(base.when, "user.groups.exists(g, g in "+texts(members)+")")

@@ -52,11 +52,13 @@ func flow(values []string) string {
 
 // expression joins expressions that must all hold, as a text of YAML.
 func expression(all []string) string {
-	text := strings.Join(all, " && ")
-	if len(all) > 1 {
-		text = "(" + strings.Join(all, ") && (") + ")"
+	parts := slices.Clone(all)
+	for i, x := range parts {
+		if len(parts) > 1 && strings.Contains(x, " || ") {
+			parts[i] = "(" + x + ")"
+		}
 	}
-	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	return "'" + strings.ReplaceAll(strings.Join(parts, " && "), "'", "''") + "'"
 }
 
 // anyOf joins expressions of which one must hold.
