@@ -308,6 +308,22 @@ func TestBudgets(t *testing.T) {
 }
 
 // M9, J4, J5: a ticket has one spelling, one use, one kind, and dies by our clock.
+
+// J11: 2000 texts in a day are the last bound, whoever asks for what number from where.
+func TestTextsOfTheSiteAreBounded(t *testing.T) {
+	a, _ := newAccounts(t)
+	if err := a.budget.take(t.Context(), textsPerDay, "", textsPerDay.burst-1); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.TakeText(t.Context(), "+447400123456", "", netip.MustParseAddr("192.0.2.1")); err != nil {
+		t.Errorf("the last one: %v", err)
+	}
+	var used *BudgetError
+	if err := a.TakeText(t.Context(), "+447400987654", "", netip.MustParseAddr("198.51.100.1")); !errors.As(err, &used) {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func TestTickets(t *testing.T) {
 	a, clock := newAccounts(t)
 	var c store.Change

@@ -85,6 +85,9 @@ func (e *Engine) sendEmailCode(ctx context.Context, v Visitor, email string, lif
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
+	if !known && v.Session != nil {
+		life = min(life, confirmLife) // it would be a new address of the account
+	}
 	useful := known || v.Session != nil || e.opts.Registration.allows(folded)
 	sent := sentCode{Email: folded, Product: factors.EmailOTP}
 	return e.sendCode(ctx, v, e.accounts.EmailID(folded), folded, sent, life, useful, compose)

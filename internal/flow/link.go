@@ -40,7 +40,11 @@ func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (m
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
-	token, link, err := magiclink.New(e.rand, e.db.Now(), e.opts.LinkLife, folded, v.Browser)
+	life := e.opts.LinkLife
+	if !known && v.Session != nil {
+		life = min(life, confirmLife) // it would be a new address of the account
+	}
+	token, link, err := magiclink.New(e.rand, e.db.Now(), life, folded, v.Browser)
 	if err != nil {
 		return "", asError(err)
 	}
@@ -55,7 +59,7 @@ func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (m
 		return id, asError(e.db.Apply(ctx, c))
 	}
 	m, err := delivery.MagicLink(delivery.Letter{
-		To: folded, Site: e.opts.Issuer, Host: e.place(v), Link: v.Origin + "/.stepgate/link/" + token, Life: e.opts.LinkLife,
+		To: folded, Site: e.opts.Issuer, Host: e.place(v), Link: v.Origin + "/.stepgate/link/" + token, Life: life,
 	})
 	if err != nil {
 		return "", asError(err)
