@@ -52,6 +52,7 @@ const (
 	NoticeFactorAdded          NoticeKind = "factor_added"
 	NoticeFactorRemoved        NoticeKind = "factor_removed"
 	NoticeResetLink            NoticeKind = "reset_link"
+	NoticeMainAddress          NoticeKind = "main_address"
 	NoticeBreakGlass           NoticeKind = "break_glass"
 	NoticeDeviceRemembered     NoticeKind = "device_remembered"
 )
@@ -99,6 +100,8 @@ func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
 		what = "Removed from your account: " + n.Detail
 	case NoticeResetLink:
 		what = "An administrator made a link for a new password of your account"
+	case NoticeMainAddress:
+		what = "Your main address is now " + n.Detail
 	case NoticeBreakGlass:
 		what = "ALARM: a break-glass code opened the administrator's account " + n.Detail
 	case NoticeDeviceRemembered:

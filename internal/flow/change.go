@@ -86,7 +86,16 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string, confirm
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.FactorRemoved, CredentialID: id})
-	return e.notify(ctx, u.ID, noticeFactorRemoved(what), v)
+	return e.notify(ctx, u.ID, noticeFactorRemoved(what), v, addressGone(&u, id)...)
+}
+
+// addressGone is the proven address that a removal takes away: whoever reads it is told too, as
+// the last to be able to notice.
+func addressGone(u *account.User, id string) []string {
+	if m := u.Email(id); m != nil && m.Verified {
+		return []string{m.Address}
+	}
+	return nil
 }
 
 // remove takes a credential from a user if allowed agrees. It returns what the thing is
@@ -198,7 +207,10 @@ func (e *Engine) MakePrimary(ctx context.Context, v Visitor, id string) error {
 		u.Emails = append([]account.Email{chosen}, slices.Delete(slices.Clone(u.Emails), i, i+1)...)
 		return nil
 	})
-	return asError(err)
+	if err != nil {
+		return asError(err)
+	}
+	return e.notify(ctx, u.ID, notice{kind: delivery.NoticeMainAddress, detail: u.Email(id).Address}, v)
 }
 
 // notice says what happened to an account, for the mail that tells its owner.
@@ -231,9 +243,9 @@ func noticeFactorRemoved(what string) notice {
 	return notice{kind: delivery.NoticeFactorRemoved, detail: what}
 }
 
-// notify mails a notice to all proven addresses of a user. Somebody who does not exist, or
-// has no proven address, is told nothing.
-func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor) error {
+// notify mails a notice to all proven addresses of a user, and to those in also. Somebody who
+// does not exist, or has no proven address, is told nothing.
+func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor, also ...string) error {
 	u, _, err := e.accounts.Get(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -243,12 +255,15 @@ func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor)
 	}
 	var c store.Change
 	now := e.db.Now()
+	to := slices.Clone(also)
 	for _, m := range u.Emails {
-		if !m.Verified {
-			continue
+		if m.Verified {
+			to = append(to, m.Address)
 		}
+	}
+	for _, address := range to {
 		msg, err := delivery.Notice(n.kind, delivery.NoticeLetter{
-			To: m.Address, Site: e.opts.Issuer, Host: e.place(v), Detail: n.detail, At: now, IPAddress: attributes(v).IPAddress,
+			To: address, Site: e.opts.Issuer, Host: e.place(v), Detail: n.detail, At: now, IPAddress: attributes(v).IPAddress,
 		})
 		if err != nil {
 			return asError(err)

@@ -165,7 +165,7 @@ func (a Administrator) ResetFactor(ctx context.Context, id, factor string) error
 		return err
 	}
 	a.record(audit.Event{Kind: audit.FactorRemoved, UserID: id, Factor: string(product), CredentialID: credential})
-	return a.e.notify(ctx, id, noticeFactorRemoved(what), Visitor{})
+	return a.e.notify(ctx, id, noticeFactorRemoved(what), Visitor{}, addressGone(&u, credential)...)
 }
 
 // productOf is the product of a user's credential; empty when there is none with that id.
