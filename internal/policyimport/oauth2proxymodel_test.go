@@ -88,7 +88,7 @@ func TestImportedProxiesDecideAlike(t *testing.T) {
 		m := proxyModel{
 			preflight: rapid.Bool().Draw(t, "preflight"),
 			regexes:   some(t, "regex", `^/p$`, `^/p(/.*)?$`, `p`, `\.js$`, `^/q\.js$`, `^/p(/|$)`),
-			routes:    some(t, "route", `GET=^/p$`, `POST=/p`, `GET!=^/p`, `!=^/(p|q)`, `^/p/`, `OPTIONS=^/$`),
+			routes:    some(t, "route", `GET=^/p$`, `POST=/p`, `GET!=^/p`, `!=^/(p|q)`, `GET!=^/p$`, `^/p/`, `OPTIONS=^/$`),
 			trusted:   some(t, "trusted", "10.0.0.0/8", "203.0.113.1", "10.1.2.3/16"),
 			domains:   some(t, "domain", "*", "a.test", ".a.test", "*.b.test"),
 			groups:    some(t, "group", "g", "h"),
