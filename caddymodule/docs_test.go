@@ -1,0 +1,74 @@
+package caddymodule
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stepgate/stepgate/policy"
+)
+
+// fence finds the examples of a page, with the language that they name.
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// Every example of configuration in the pages about factors, and in the guides, is read by the
+// code that it is for.
+func TestExamplesOfTheDocs(t *testing.T) {
+	var pages []string
+	for _, pattern := range []string{"../docs/factors/*.md", "../docs/guides/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	if len(pages) < 5 {
+		t.Fatalf("only %d pages", len(pages))
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fence.FindAllStringSubmatchIndex(string(text), -1) {
+			language, example := string(text[m[2]:m[3]]), string(text[m[4]:m[5]])
+			line := strings.Count(string(text[:m[0]]), "\n") + 1
+			switch {
+			case language == "caddyfile":
+				if _, err := adapt(t, page, whole(example)); err != nil {
+					t.Errorf("%s:%d: %v", page, line, err)
+				}
+			case language == "yaml" && strings.Contains(example, "rules:"):
+				if _, err := policy.Load("example", []byte(completed(example))); err != nil {
+					t.Errorf("%s:%d: %v", page, line, err)
+				}
+			}
+		}
+	}
+}
+
+// whole makes a Caddyfile of an example, which may show factors or global options alone.
+func whole(example string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(example), " ")
+	switch word {
+	case "mail", "sms", "whatsapp", "store", "session", "lockout", "registration", "primary", "decision_log", "secret", "policy":
+		return "{\nstepgate {\n" + example + "\n}\n}\n"
+	}
+	if strings.HasPrefix(strings.TrimSpace(example), "{") {
+		return example
+	}
+	return "{\nstepgate {\nfactors {\n" + example + "\n}\n}\n}\n"
+}
+
+// completed makes a policy file of an example that shows rules alone.
+func completed(example string) string {
+	if !strings.Contains(example, "version:") {
+		example = "version: 1\n" + example
+	}
+	if !strings.Contains(example, "default:") {
+		example += "\ndefault: {require: signed_in}\n"
+	}
+	return example
+}
