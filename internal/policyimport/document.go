@@ -22,7 +22,7 @@ const (
 	// MaxFile is the largest file that is read, in bytes.
 	MaxFile = 1 << 20
 	// maxEntries bounds the rules and the values of one file.
-	maxEntries = 20_000
+	maxEntries = 60_000
 )
 
 // Result is an imported policy.

@@ -70,15 +70,17 @@ func emails(data []byte) ([]string, error) {
 		return nil, inputError("the file of addresses is larger than %d MiB", MaxFile>>20)
 	}
 	var out []string
+	known := make(map[string]bool)
 	for line := range strings.Lines(string(data)) {
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
 		field, _, _ := strings.Cut(line, ",")
 		address := strings.ToLower(strings.Trim(strings.TrimSpace(field), `"`))
-		if address == "" || slices.Contains(out, address) {
+		if address == "" || known[address] {
 			continue
 		}
+		known[address] = true
 		if len(out) == maxEntries {
 			return nil, fmt.Errorf("%w: more than %d addresses", ErrInput, maxEntries)
 		}
