@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -177,12 +178,56 @@ func TestFlowDemandsVerification(t *testing.T) {
 			t.Errorf("%s: verified without verification", text)
 		}
 	}
+	// A passkey that is still fresh is proven anew as one.
+	v := as(h.byKey(a))
+	_, err := h.AuthenticateKey(t.Context(), v, h.get(v, a, "", requirement(t, `{"factor":"passkey","max_age":"5m0s"}`), unverified))
+	refused(t, err, ErrKeyIncorrect)
 	// Without a name, the key is all that a guest proves.
-	v := guest("browser")
-	_, err := h.AuthenticateKey(t.Context(), v, h.get(v, a, "", nil, unverified))
+	v = guest("browser")
+	_, err = h.AuthenticateKey(t.Context(), v, h.get(v, a, "", nil, unverified))
 	refused(t, err, ErrKeyIncorrect)
 	_, err = h.AuthenticateKey(t.Context(), v, h.get(v, a, "alice@example.com", nil, unverified))
 	ok(t, err)
+}
+
+// Of a person's keys, the browser is offered those that bring the flow further; all, where none
+// does.
+func TestOnlyUsefulKeysAreAsked(t *testing.T) {
+	h := newKeyHouse(t)
+	h.user("alice@example.com", true)
+	laptop, stick, synced := passkey(), securityKey(), passkey()
+	stick.Model, synced.BackupEligible = [16]byte{9}, true
+	r, _ := h.enrolKey(as(h.signIn("alice@example.com")), laptop, webauthn.Passkey, "")
+	r, _ = h.enrolKey(as(r), stick, webauthn.SecurityKey, "")
+	h.enrolKey(as(r), synced, webauthn.Passkey, "")
+	v := as(h.signIn("alice@example.com"))
+	for text, want := range map[string][]*webauthntest.Authenticator{
+		`"passkey"`: {laptop, synced},
+		`{"factor":"webauthn","attachment":"cross-platform"}`:                                                  {stick},
+		`{"factor":"webauthn","aaguid":["09000000-0000-0000-0000-000000000000"]}`:                              {stick},
+		`{"any_of":["totp",{"factor":"passkey","attachment":"platform"}]}`:                                     {laptop, synced},
+		`{"any_of":["sms_otp",{"all_of":["totp",{"factor":"webauthn","attachment":"cross-platform"}]}]}`:       {stick},
+		`{"all_of":["password",{"attachment":"cross-platform","factor":"webauthn","once":true,"rule":"pay"}]}`: {stick},
+		`"aal3"`:        {laptop, stick},
+		`{"factors":2}`: {laptop, stick, synced},
+		`"totp"`:        {laptop, stick, synced},
+		`"password"`:    {laptop, stick, synced},
+	} {
+		raw, err := h.StartAuthentication(t.Context(), v, "", requirement(t, text))
+		ok(t, err)
+		var o struct{ AllowCredentials []struct{ ID string } }
+		ok(t, json.Unmarshal(raw, &o))
+		var got, ids []string
+		for _, c := range o.AllowCredentials {
+			got = append(got, c.ID)
+		}
+		for _, a := range want {
+			ids = append(ids, base64.RawURLEncoding.EncodeToString(a.Keys[0].ID))
+		}
+		if !slices.Equal(got, ids) {
+			t.Errorf("%s: %d keys", text, len(got))
+		}
+	}
 }
 
 // A key that verified nobody starts a session only where security keys may.

@@ -27,8 +27,8 @@ func (e *Engine) keyProof(u *account.User, k webauthn.Credential, verified bool,
 }
 
 // StartAuthentication begins an authentication by WebAuthn and returns the options for the
-// browser. In a session, the credentials of its user may answer; without one, any discoverable
-// credential, or, when an e-mail address is given, those of its account. For an address
+// browser. In a session, the credentials of its user may answer, and of them those that bring
+// the flow further when there are any; without one, any discoverable credential, or, when an e-mail address is given, those of its account. For an address
 // without an account the answer is of the same form. required, which may be nil, is what the
 // flow asks for.
 func (e *Engine) StartAuthentication(ctx context.Context, v Visitor, email string, required *policy.Requirement) (json.RawMessage, error) {
@@ -47,7 +47,10 @@ func (e *Engine) StartAuthentication(ctx context.Context, v Visitor, email strin
 		if err != nil {
 			return nil, err
 		}
-		if allow = webauthn.AllowOf(u.Keys, rp.ID); len(allow) == 0 {
+		if allow = webauthn.AllowOf(e.useful(v, u.Keys, required), rp.ID); len(allow) == 0 {
+			allow = webauthn.AllowOf(u.Keys, rp.ID)
+		}
+		if len(allow) == 0 {
 			return nil, ErrKeyNotFound
 		}
 	case v.Browser == "":
@@ -71,8 +74,12 @@ func (e *Engine) verifiesUser(v Visitor, required *policy.Requirement, email str
 	if v.Session == nil {
 		return email == "" || !e.starts(factors.WebAuthn)
 	}
+	missing := e.missing(v, required)
+	if len(missing) == 0 { // what is proven is proven anew, as well as the flow wants it
+		missing = required.MissingFor(&policy.Subject{}, e.db.Now())
+	}
 	verified := false
-	for _, set := range required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now()) {
+	for _, set := range missing {
 		for _, need := range set {
 			switch {
 			case need.UserVerified || need.Factor == string(factors.Passkey):
@@ -83,6 +90,34 @@ func (e *Engine) verifiesUser(v Visitor, required *policy.Requirement, email str
 		}
 	}
 	return verified
+}
+
+// missing is what the flow of a visitor is missing now.
+func (e *Engine) missing(v Visitor, required *policy.Requirement) [][]policy.Need {
+	return required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now())
+}
+
+// useful lists the keys whose proof would change what the flow is missing.
+func (e *Engine) useful(v Visitor, keys []webauthn.Credential, required *policy.Requirement) []webauthn.Credential {
+	now := e.db.Now()
+	before := e.missing(v, required)
+	var out []webauthn.Credential
+	for _, k := range keys {
+		f := policy.Factor{
+			Name: string(factors.WebAuthn), ID: k.ID, At: now, UserVerified: true, Discoverable: k.Discoverable,
+			BackupEligible: k.BackupEligible, Attachment: k.Attachment, AAGUID: k.AAGUID,
+		}
+		after := e.subject(v)
+		after.Factors = append(slices.Clip(after.Factors), f)
+		for _, rule := range required.OnceFor(f) {
+			f.ForRule = rule
+			after.Factors = append(after.Factors, f)
+		}
+		if !slices.EqualFunc(before, required.MissingAhead(after, now, now), slices.Equal[[]policy.Need]) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // allowFor lists the credentials of the account with an address. An address that has none
