@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/stepgate/stepgate/policy"
 )
 
 var update = flag.Bool("update", false, "write what the commands of the documentation print now")
@@ -142,12 +144,14 @@ func (d *document) yaml(line int, body string, invalid bool) {
 		if invalid {
 			d.policy = body
 		}
-		d.write("policy.shown.yaml", d.policy)
-		d.said = d.command("stepgate policy check policy.shown.yaml")
-		if (d.status != 0) != invalid {
-			d.t.Errorf("line %d: %s", line, d.said)
+		d.said = "fine"
+		_, err := policy.Load("policy.yaml", []byte(d.policy))
+		if err != nil {
+			d.said = err.Error()
 		}
-		d.said = strings.ReplaceAll(d.said, "policy.shown.yaml", "policy.yaml")
+		if (err != nil) != invalid {
+			d.t.Errorf("line %d: the loader says: %s", line, d.said)
+		}
 	}
 }
 
