@@ -39,14 +39,14 @@ func TestAChallengeAsksAhead(t *testing.T) {
 		if strings.Contains(c.required, "remember") {
 			s.RememberedAt = noon.Add(-59 * time.Minute)
 		}
-		got := setsOf(parse(t, c.required).MissingAhead(s, noon, noon.Add(-c.began)))
+		got := setsOf(parse(t, c.required).MissingAhead(s, noon, noon.Add(-c.began), nil))
 		if c.missing == "" && len(got) > 0 || c.missing != "" && !slices.Contains(got, c.missing) {
 			t.Errorf("%s with %s, begun %s ago: missing %v, expected %q", c.required, c.proven, c.began, got, c.missing)
 		}
 	}
 	// A remembered device that is forgotten within a minute does not stand in any more.
 	s := &Subject{ID: "u", Factors: []Factor{{Name: "password", At: noon}}, RememberedAt: noon.Add(-59*time.Minute - time.Second)}
-	if r := parse(t, `{"factors":2,"remember_device":"1h"}`); len(r.MissingAhead(s, noon, noon)) == 0 || !r.MetBy(s, noon) {
+	if r := parse(t, `{"factors":2,"remember_device":"1h"}`); len(r.MissingAhead(s, noon, noon, nil)) == 0 || !r.MetBy(s, noon) {
 		t.Error("a remembered device that lapses")
 	}
 }
@@ -116,7 +116,7 @@ func TestWhatIsAskedAheadLastsAMinute(t *testing.T) {
 		for i := range s.Factors {
 			s.Factors[i].At = s.Factors[i].At.Add(-[]time.Duration{0, time.Hour, 119*time.Minute + 30*time.Second}[d(3)])
 		}
-		for _, set := range r.MissingAhead(s, noon, noon) {
+		for _, set := range r.MissingAhead(s, noon, noon, nil) {
 			after := *s
 			after.Factors = append(slices.Clone(s.Factors), proofs(set, noon)...)
 			for _, later := range []time.Duration{0, askAhead} {

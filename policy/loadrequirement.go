@@ -64,7 +64,7 @@ func (l *loader) requirement(n *node) *Requirement {
 			l.attribute(key, v, r)
 		}
 	}
-	return r
+	return l.short(n, r)
 }
 
 func (l *loader) requirementName(n *node) *Requirement {

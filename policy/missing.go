@@ -61,11 +61,20 @@ const askAhead = time.Minute
 
 // MissingAhead is MissingFor in a challenge that began at a time. A proof from before it that
 // lapses within a minute is missing too: whoever passes now is not asked again a moment later.
-// Proofs made in the challenge count as long as they meet the requirement.
-func (r *Requirement) MissingAhead(s *Subject, now, began time.Time) [][]Need {
+// Proofs made in the challenge count as long as they meet the requirement. can tells which needs
+// come into question, for sets that somebody can really prove; nil takes all.
+func (r *Requirement) MissingAhead(s *Subject, now, began time.Time, can func(*Need) bool) [][]Need {
 	e := s.evidence(now)
-	e.since, e.ahead = began, askAhead
+	e.since, e.ahead, e.can = began, askAhead, can
 	return r.missing(&e)
+}
+
+// need adds one to a list of alternatives, if it comes into question.
+func (e *evidence) need(sets [][]Need, n Need) [][]Need {
+	if e.can != nil && !e.can(&n) {
+		return sets
+	}
+	return append(sets, []Need{n})
 }
 
 func (r *Requirement) missing(e *evidence) [][]Need {
@@ -108,9 +117,9 @@ func (r *Requirement) alternatives(e *evidence, outer scope) [][]Need {
 func (r *Requirement) properAlternatives(e *evidence, in scope) [][]Need {
 	switch r.kind {
 	case kindSignedIn:
-		return singles(in)
+		return singles(e, in)
 	case kindFactor:
-		return [][]Need{{r.factor.need(in)}}
+		return e.need(nil, r.factor.need(in))
 	case kindAll:
 		out := [][]Need{{}}
 		for _, c := range r.children {
@@ -124,7 +133,7 @@ func (r *Requirement) properAlternatives(e *evidence, in scope) [][]Need {
 		}
 		return out
 	case kindCount:
-		return r.combinations(proven(e, in), in)
+		return r.combinations(e, proven(e, in), in)
 	}
 	return nil
 }
@@ -141,11 +150,11 @@ func (o scope) need(name string) Need {
 	return Need{Factor: name, MaxAge: o.maxAge, Once: o.once, ForRule: o.rule}
 }
 
-func singles(in scope) [][]Need {
+func singles(e *evidence, in scope) [][]Need {
 	var out [][]Need
 	for _, name := range names {
 		if name != "recovery_code" {
-			out = append(out, []Need{in.need(name)})
+			out = e.need(out, in.need(name))
 		}
 	}
 	return out
@@ -212,7 +221,7 @@ func (n *Need) narrows(o *Need) bool {
 }
 
 // combinations lists the ways to complete a secure combination of r.count factors.
-func (r *Requirement) combinations(have categorySet, in scope) [][]Need {
+func (r *Requirement) combinations(e *evidence, have categorySet, in scope) [][]Need {
 	if have.size(r.count) >= r.count {
 		return [][]Need{{}}
 	}
@@ -225,10 +234,11 @@ func (r *Requirement) combinations(have categorySet, in scope) [][]Need {
 		}
 		for i := from; i < len(names) && len(out) < maxAlternatives*maxAlternatives; i++ {
 			added := set | setOf(CategoryOf(names[i]))
-			if names[i] == "recovery_code" || added.size(r.count) == set.size(r.count) {
+			n := in.need(names[i])
+			if names[i] == "recovery_code" || added.size(r.count) == set.size(r.count) || e.can != nil && !e.can(&n) {
 				continue
 			}
-			grow(added, i+1, append(needs, in.need(names[i])))
+			grow(added, i+1, append(needs, n))
 		}
 	}
 	grow(have, 0, nil)

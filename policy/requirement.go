@@ -112,6 +112,8 @@ type evidence struct {
 	// A proof from before since must hold for ahead more; 0 asks for nothing of the kind.
 	since time.Time
 	ahead time.Duration
+	// can tells which needs come into question when it is asked what is missing; nil takes all.
+	can func(*Need) bool
 }
 
 // fresh tells whether something proven at a time is new enough for a limit, where 0 stands for

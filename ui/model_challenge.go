@@ -97,6 +97,7 @@ type NoFactor struct {
 // Enrolment is a factor that the user may set up now.
 type Enrolment struct {
 	Factor string // as Method.Factor
+	Label  string // as Method.Label
 	Action string // one of the Path constants below the account
 	Fields []Field
 }

@@ -75,7 +75,7 @@ func (m Method) labelled(text string) string {
 }
 
 // Noun is the name of the factor.
-func (e Enrolment) Noun() string { return methods[e.Factor].Noun }
+func (e Enrolment) Noun() string { return Method{Factor: e.Factor, Label: e.Label}.Noun() }
 
 // Icon is the name of the picture of the factor.
 func (e Enrolment) Icon() string { return methods[e.Factor].Icon }

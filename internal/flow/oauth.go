@@ -100,7 +100,7 @@ func (e *Engine) maxAgeOf(v Visitor, flow string) time.Duration {
 	v.Flow = flow
 	required := e.required(v)
 	var age time.Duration
-	for _, set := range required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now()) {
+	for _, set := range required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now(), nil) {
 		for _, need := range set {
 			base, _, _ := strings.Cut(need.Factor, ":")
 			if base == string(factors.OAuth) && need.MaxAge > 0 && (age == 0 || need.MaxAge < age) {

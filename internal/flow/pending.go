@@ -53,6 +53,9 @@ type Pending struct {
 	Phone  string `cbor:"12,keyasint,omitempty"`
 	// Remember is set when the visitor asked to have this device remembered at the end.
 	Remember bool `cbor:"13,keyasint,omitempty"`
+	// RequestID is the reference of the request that was not let pass; empty when the flow began
+	// otherwise.
+	RequestID string `cbor:"14,keyasint,omitempty"`
 }
 
 // ExpiresAt is when the flow can no longer be finished.
@@ -64,15 +67,23 @@ func (e *Engine) Begin(p Pending) (id string, err error) {
 	return e.Continue(p)
 }
 
-// Continue returns the id of a flow that goes on: the same flow with what changed. The id is sealed: it shows nothing, cannot be altered, and
-// needs no storage.
+// Continue returns the id of a flow that goes on: the same flow with what changed. The id is
+// sealed: it shows nothing, cannot be altered, and needs no storage. Of an address to return to
+// that makes it too long for a URL, the query is left out, and then the path.
 func (e *Engine) Continue(p Pending) (id string, err error) {
-	if len(p.Return) > maxReturn {
-		p.Return, _, _ = strings.Cut(p.Return, "?")
+	path, _, _ := strings.Cut(p.Return, "?")
+	for _, p.Return = range []string{p.Return, path, "/"} {
+		if len(p.Return) > maxReturn || p.Return == "" {
+			continue
+		}
+		if id, err = e.seal(p); err != nil || len(id) <= maxPendingID {
+			return id, err
+		}
 	}
-	if len(p.Return) > maxReturn || p.Return == "" {
-		p.Return = "/"
-	}
+	return "", fmt.Errorf("the id of a flow would be %d bytes long: its requirement is too long", len(id))
+}
+
+func (e *Engine) seal(p Pending) (string, error) {
 	plain, err := cbor.Marshal(p)
 	if err != nil {
 		return "", fmt.Errorf("encode flow: %w", err)
@@ -160,6 +171,11 @@ type Progress struct {
 // Missing is one alternative set of factors that would meet the requirement.
 type Missing []MissingFactor
 
+// Enrolled tells whether the user could prove every factor of the set now.
+func (m Missing) Enrolled() bool {
+	return !slices.ContainsFunc(m, func(f MissingFactor) bool { return !f.Enrolled })
+}
+
 // MissingFactor is one factor of such a set.
 type MissingFactor struct {
 	Factor string `json:"factor"`
@@ -192,8 +208,11 @@ func (e *Engine) Progress(ctx context.Context, v Visitor, p Pending) (Progress, 
 func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required *policy.Requirement) (Progress, error) {
 	out.Required = required
 	s := e.subject(v)
-	missing := required.MissingAhead(s, e.db.Now(), out.Pending.CreatedAt)
-	if len(missing) == 0 {
+	missing := func(can func(*policy.Need) bool) [][]policy.Need {
+		return required.MissingAhead(s, e.db.Now(), out.Pending.CreatedAt, can)
+	}
+	all := missing(nil)
+	if len(all) == 0 {
 		out.Satisfied = true
 		return out, nil
 	}
@@ -205,9 +224,13 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 		return out, err
 	}
 	can := e.provable(v, &u)
+	// What the user could prove comes first, then what they could set up here: of many
+	// alternatives only some are listed.
+	own := missing(func(n *policy.Need) bool { return option(can, &u, *n).Enrolled })
+	here := missing(func(n *policy.Need) bool { return e.offersNamed(n.Factor) })
 	seen := make(map[string]bool)
 	var later []Option
-	for _, set := range missing {
+	for _, set := range merged(own, here, all) {
 		var m Missing
 		for _, need := range set {
 			o := option(can, &u, need)
@@ -231,6 +254,20 @@ func (e *Engine) progress(ctx context.Context, v Visitor, out Progress, required
 	return out, nil
 }
 
+// maxMissing bounds the alternatives that a flow lists.
+const maxMissing = 64
+
+// merged joins lists of alternatives, each once.
+func merged(lists ...[][]policy.Need) [][]policy.Need {
+	var out [][]policy.Need
+	for _, set := range slices.Concat(lists...) {
+		if len(out) < maxMissing && !slices.ContainsFunc(out, func(o []policy.Need) bool { return slices.Equal(o, set) }) {
+			out = append(out, set)
+		}
+	}
+	return out
+}
+
 // offersNamed tells whether a factor, by its name in the policy, can be proven here at all.
 func (e *Engine) offersNamed(name string) bool {
 	base, variant, _ := strings.Cut(name, ":")
@@ -247,15 +284,18 @@ func (e *Engine) offersNamed(name string) bool {
 	}
 }
 
-// provable lists what a user could prove now, in this browser and on this site.
+// provable lists what a user could prove now, in this browser and on this site. A mailbox that is
+// not verified yet is among them: proving it in the user's own session verifies it.
 func (e *Engine) provable(v Visitor, u *account.User) []policy.Factor {
 	rp, err := e.relyingParty(v)
-	return slices.DeleteFunc(u.Enrolled(), func(f policy.Factor) bool {
-		name := f.Name
-		if f.Variant != "" {
-			name += ":" + f.Variant
+	can := u.Enrolled()
+	for _, m := range u.Emails {
+		if !m.Verified {
+			can = append(can, policy.Factor{Name: string(factors.EmailOTP), ID: m.ID}, policy.Factor{Name: string(factors.MagicLink), ID: m.ID})
 		}
-		if !e.offersNamed(name) {
+	}
+	return slices.DeleteFunc(can, func(f policy.Factor) bool {
+		if !e.offersNamed(named(f)) {
 			return true
 		}
 		k := u.Key(f.ID)

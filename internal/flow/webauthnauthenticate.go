@@ -94,7 +94,7 @@ func (e *Engine) verifiesUser(v Visitor, required *policy.Requirement, email str
 
 // missing is what the flow of a visitor is missing now.
 func (e *Engine) missing(v Visitor, required *policy.Requirement) [][]policy.Need {
-	return required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now())
+	return required.MissingAhead(e.subject(v), e.db.Now(), e.db.Now(), nil)
 }
 
 // useful lists the keys whose proof would change what the flow is missing.
@@ -113,7 +113,7 @@ func (e *Engine) useful(v Visitor, keys []webauthn.Credential, required *policy.
 			f.ForRule = rule
 			after.Factors = append(after.Factors, f)
 		}
-		if !slices.EqualFunc(before, required.MissingAhead(after, now, now), slices.Equal[[]policy.Need]) {
+		if !slices.EqualFunc(before, required.MissingAhead(after, now, now, nil), slices.Equal[[]policy.Need]) {
 			out = append(out, k)
 		}
 	}

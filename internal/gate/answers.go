@@ -54,7 +54,7 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 
 // challenge leads a person to a page, and tells a program what is missing.
 func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) {
-	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule()}
+	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule(), RequestID: id}
 	required := q.everything()
 	if required != nil {
 		p.Required = required.String()
@@ -86,7 +86,7 @@ func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) 
 	if mark == markStepUp {
 		out.Title, out.ErrorType = "Step-up required", "step_up_required"
 		out.Detail = "A further or more recent proof of identity is required for this address."
-		out.Missing = required.MissingAhead(q.subject, q.now, q.now)
+		out.Missing = required.MissingAhead(q.subject, q.now, q.now, nil)
 		c = &problem.Challenge{ACRValues: required.ACRValues(), MaxAge: required.MaxAge()}
 	}
 	g.write(q, out, c)

@@ -244,7 +244,11 @@ func (p *Portal) postRecoveryForm(c *call) error {
 		if err != nil {
 			return p.accountAgain(c, err)
 		}
-		return p.showRecoveryCodes(c, flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, CreatedAt: p.engine.Now()}, codes, true)
+		pending := flow.Pending{Host: c.visit.Host, Return: ui.PathAccount, CreatedAt: p.engine.Now()}
+		if asked, err := p.engine.Pending(c.visitor, c.visit.Host, c.value("flow")); err == nil {
+			pending = asked // the challenge that lacked a code goes on
+		}
+		return p.showRecoveryCodes(c, pending, codes, true)
 	case "saved":
 		return p.afterAccount(c)
 	}
@@ -266,6 +270,8 @@ func (p *Portal) afterAccount(c *call) error {
 func (p *Portal) postEmailsForm(c *call) error {
 	id := c.value("email_id")
 	switch c.value("action") {
+	case "new":
+		return c.redirect(ui.PathAccount + "#about")
 	case "add":
 		return p.sendConfirmation(c, c.value("email"), p.engine.AddEmail)
 	case "send":

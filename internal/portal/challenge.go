@@ -45,7 +45,7 @@ func (p *Portal) methods(progress flow.Progress) []ui.Method {
 	var out []ui.Method
 	var seen []string
 	for _, set := range progress.Missing {
-		if slices.ContainsFunc(set, func(m flow.MissingFactor) bool { return !m.Enrolled }) {
+		if !set.Enrolled() {
 			continue
 		}
 		for _, m := range set {
@@ -133,7 +133,7 @@ func (p *Portal) challengePage(c *call, ch *challenge) ui.Challenge {
 	}
 	fewest := 0
 	for _, set := range ch.progress.Missing {
-		if fewest == 0 || len(set) < fewest {
+		if set.Enrolled() && (fewest == 0 || len(set) < fewest) {
 			fewest = len(set)
 		}
 	}
@@ -157,47 +157,6 @@ func lasts(progress flow.Progress) time.Duration {
 		return 0
 	}
 	return progress.Required.MaxAge()
-}
-
-// noFactor says what to enrol, or that nothing helps.
-func (p *Portal) noFactor(c *call, ch *challenge) error {
-	m := ui.NoFactor{
-		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c), Reference: c.visit.RequestID,
-	}
-	for _, o := range ch.progress.Options {
-		if e, ok := enrolment(o); ok && !o.Enrolled {
-			m.Options = append(m.Options, e)
-		}
-	}
-	return p.show(c, http.StatusForbidden, "step_up", m)
-}
-
-// enrolment says how a user sets a factor up without help; ok is false when they cannot.
-func enrolment(o flow.Option) (e ui.Enrolment, ok bool) {
-	base, variant, _ := strings.Cut(o.Factor, ":")
-	e = ui.Enrolment{Factor: base}
-	switch factors.Product(base) {
-	case factors.TOTP:
-		e.Action, e.Fields = ui.PathTOTP, []ui.Field{{Name: "action", Value: "start"}}
-	case factors.Passkey:
-		e.Action, e.Fields = ui.PathPasskeys, []ui.Field{{Name: "action", Value: "new"}, {Name: "type", Value: "platform"}}
-	case factors.WebAuthn:
-		e.Action, e.Fields = ui.PathPasskeys, []ui.Field{{Name: "action", Value: "new"}, {Name: "type", Value: "cross-platform"}}
-	case factors.SMSOTP, factors.WhatsAppOTP:
-		e.Action, e.Fields = ui.PathPhones, []ui.Field{{Name: "action", Value: "new"}}
-	case factors.OAuth:
-		if variant == "" {
-			return e, false
-		}
-		e.Action, e.Fields = ui.PathConnections, []ui.Field{{Name: "action", Value: "connect"}, {Name: "provider", Value: variant}}
-	case factors.CryptoWallet:
-		e.Action, e.Fields = ui.PathWallets, []ui.Field{{Name: "action", Value: "new"}}
-	case factors.Password:
-		e.Action, e.Fields = ui.PathPassword, []ui.Field{{Name: "action", Value: "new"}}
-	default:
-		return e, false
-	}
-	return e, true
 }
 
 func (p *Portal) postChallenge(c *call) error {
