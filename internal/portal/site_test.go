@@ -127,7 +127,8 @@ func (s *site) configure(change func(*flow.Config)) {
 	}
 	s.Engine = flow.New(c)
 	s.gate.Flows = s.Engine
-	s.gate.Portal = portal.New(portal.Config{Engine: s.Engine, Pages: s.gate.Pages, Log: func(string, error) {}})
+	own := portal.New(portal.Config{Engine: s.Engine, Pages: s.gate.Pages, Log: func(string, error) {}})
+	s.gate.Portal, s.gate.WellKnown = own, own.WellKnown
 }
 
 func must(t *testing.T, err error) {

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -198,5 +199,26 @@ func TestWellKnownClaims(t *testing.T) {
 		if ours, always := claims(c.change).WellKnown(c.host, c.path); ours != c.ours || always != c.always {
 			t.Errorf("%s at %s: %v %v", c.path, c.host, ours, always)
 		}
+	}
+}
+
+// A password manager that follows the well-known address ends where the password is changed,
+// by way of the sign-in.
+func TestChangePasswordAddress(t *testing.T) {
+	s := newSite(t, nil)
+	s.user(alice, true)
+	b := s.browser()
+	p := b.get("/.well-known/change-password")
+	if p.status != http.StatusSeeOther || p.header.Get("Location") != "/.stepgate/account/password" || p.header.Get("Stepgate-Response") != "portal" {
+		t.Fatalf("%d %v", p.status, p.header)
+	}
+	p = b.follow(p)
+	p = b.follow(b.post(p, "/.stepgate/sign-in", url.Values{"action": {"password"}, "email": {alice}, "password": {goodPassword}}))
+	if p.status != http.StatusOK || !strings.Contains(p.body, `autocomplete="new-password"`) {
+		t.Errorf("%d %s", p.status, p.body)
+	}
+	// For a visitor, the application comes first.
+	if p := b.get("/.well-known/change-password"); p.body != "application: /.well-known/change-password" {
+		t.Errorf("%d %s", p.status, p.body)
 	}
 }
