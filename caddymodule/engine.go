@@ -59,11 +59,11 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
 		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue, Policies: a.policies.asked,
-		Audit: auditLog{a, a.logger.Named("audit")}, Rand: rand.Reader, Options: a.options,
+		Audit: auditLog{a, a.logger.Named("audit"), rt.events}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{
 		Engine: e.flow, Pages: pages, JWKS: rt.signer,
-		Policies: a.policies.inForce, Refusals: rt.refusals,
+		Policies: a.policies.inForce, Refusals: rt.refusals, Events: rt.events,
 		Explain: func(p *policy.Policy, method, url string, ip netip.Addr, s *policy.Subject, now time.Time) (policy.Explanation, error) {
 			return explained(p, method, url, ip, nil, s, now)
 		},

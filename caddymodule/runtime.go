@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -31,8 +32,10 @@ const (
 	cachedSessions = 1 << 17
 	// keptRefusals bounds the refusals held in memory: so many of people, and of strangers.
 	keptRefusals = 1000
-	sweepEvery   = time.Minute
-	sweepBatch   = 500
+	// keptEvents likewise bounds audit events: so many things done, and tries refused.
+	keptEvents = 1000
+	sweepEvery = time.Minute
+	sweepBatch = 500
 )
 
 // runtime is everything that outlives a reload: the open store, the caches over it, and the
@@ -46,6 +49,7 @@ type runtime struct {
 	outbox   *delivery.Outbox
 	signer   *gate.Signer
 	refusals *decisions.Recent
+	events   *audit.Recent
 	peppers  [][]byte
 	logger   *zap.Logger
 	// fingerprint tells whether a configuration brings other secrets.
@@ -112,7 +116,7 @@ func newRuntime(opener StoreOpener, keys *secrets, logger *zap.Logger) (*runtime
 	if err != nil {
 		return nil, err
 	}
-	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now), refusals: decisions.NewRecent(keptRefusals)}
+	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now), refusals: decisions.NewRecent(keptRefusals), events: audit.NewRecent(keptEvents)}
 	if err := rt.build(opener, keys); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

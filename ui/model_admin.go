@@ -50,6 +50,8 @@ type AdminUser struct {
 	Factors     []Credential
 	Sessions    []Session
 	Claims      []Claim
+	// Events are the latest that happened to the account.
+	Events []AccountEvent
 	// Link is a one-time link for a new password just made; shown once.
 	Link string
 	// Passwords is set when links for a new password can be made.
@@ -71,3 +73,49 @@ type Claim struct {
 
 func (AdminUser) name() string    { return "admin-user" }
 func (m AdminUser) title() string { return "User " + clip(m.User.Email, 80) }
+
+// AdminEvents lists what happened lately to accounts.
+type AdminEvents struct {
+	Common
+	Identity Identity
+	Events   []AccountEvent
+}
+
+// AccountEvent is one thing that happened to an account.
+type AccountEvent struct {
+	At time.Time
+	// Kind is the name of the event in the audit log.
+	Kind string
+	// Who is the account that it happened to, empty when there is none; UserID leads to it, and is
+	// empty when it is gone.
+	Who, UserID string
+	// By is the administrator who did it; empty when nobody did but the owner.
+	By string
+	// Factor is the factor name that it is about; Reason a word for why.
+	Factor, Reason string
+	Address        string
+	Alarm          bool
+}
+
+func (AdminEvents) name() string  { return "admin-events" }
+func (AdminEvents) title() string { return "What happened" }
+
+// eventWords say the events of the audit log in words.
+var eventWords = map[string]string{
+	"factor_proven": "Confirmed", "factor_refused": "A wrong try", "factor_added": "Added", "factor_removed": "Removed",
+	"session_started": "Signed in", "session_upgraded": "Confirmed more", "session_revoked": "Signed out",
+	"account_created": "Account made", "account_locked": "Locked", "account_unlocked": "Unlocked", "account_deleted": "Deleted",
+	"attempts_locked": "Paused after too many wrong tries", "groups_changed": "Groups changed", "claims_changed": "Claims changed",
+	"password_changed": "Password changed", "password_reset": "Password reset", "invitation_issued": "Invited somebody",
+	"reset_link_issued": "Link for a new password made", "device_remembered": "Browser remembered", "device_forgotten": "Browser forgotten",
+	"break_glass_issued": "Break-glass codes made", "break_glass_revoked": "Break-glass codes revoked",
+	"break_glass_refused": "A wrong break-glass code", "break_glass_used": "A break-glass code was used", "webauthn_cloned": "A copied passkey or key",
+}
+
+// Text says what happened.
+func (e AccountEvent) Text() string {
+	if words := eventWords[e.Kind]; words != "" {
+		return words
+	}
+	return e.Kind
+}

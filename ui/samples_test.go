@@ -56,6 +56,11 @@ func samples() []sample {
 	}
 	user := User{ID: "u1", Email: "grace@example.com", Name: "Grace Hopper", Groups: []string{"finance", "admins"}, Verified: true, State: "active", Factors: []string{"password", "totp"}}
 	refusal := Refusal{Reference: "request-a", At: noon.Add(-time.Minute), Outcome: "step_up", Method: "POST", Host: "erp.example.com", Path: "/admin/users", Rule: "admin writes", Who: "grace@example.com", Address: "192.0.2.7"}
+	events := []AccountEvent{
+		{At: noon.Add(-time.Minute), Kind: "factor_removed", Who: "grace@example.com", UserID: "u1", By: "ada@example.com", Factor: "totp", Address: "192.0.2.7"},
+		{At: noon.Add(-time.Hour), Kind: "break_glass_used", Who: "linus@example.com", UserID: "u2", Alarm: true},
+		{At: noon.Add(-2 * time.Hour), Kind: "factor_refused", Who: "grace@example.com", UserID: "u1", Factor: "oauth:corp", Reason: "oauth_refused", Address: "2001:db8::1"},
+	}
 	why := Explained{
 		Outcome: "step_up", Rule: "admin writes", Floor: "sealed", Reason: "factors_missing", Required: `{"all_of":["password","passkey"],"max_age":"5m0s"}`,
 		Missing: [][]Lacking{{{Factor: "passkey", MaxAge: 5 * time.Minute}}, {{Factor: "totp"}, {Factor: "password", MaxAge: 5 * time.Minute}}},
@@ -143,6 +148,7 @@ func samples() []sample {
 		}}},
 		{"outbox-empty", 200, Outbox{}},
 		{"admin", 200, Admin{Common: notice("The invitation was sent."), Identity: ada, Query: "gra", Users: []User{user, {ID: "u2", Email: "linus@example.com", State: "locked", Weak: true, Factors: []string{"password"}}, {ID: "u3", Email: "someone.with.a.long.address@department.example.com", State: "active"}}, Next: "u3", Link: "https://auth.example.com/.stepgate/invite/3vQyB1mS0l3kF8n2Zt5a9w"}},
+		{"admin-events", 200, AdminEvents{Common: c, Identity: ada, Events: events}},
 		{"admin-policy", 200, AdminPolicy{Common: c, Identity: ada, Policy: "/etc/stepgate/policy.yaml", Method: "POST", URL: "https://erp.example.com/admin", User: "grace@example.com", Factors: "password@10m",
 			Policies: []PolicyInForce{{Name: "/etc/stepgate/policy.yaml", Rules: 12, Refused: []string{`policy.yaml:4:5: unknown key "mach"`}}, {Name: "inline /export/*", Rules: 1}}, Why: &why}},
 		{"admin-policy-wrong", 400, AdminPolicy{Common: bad("url", "This is not an address."), Identity: ada, URL: "nonsense", Policies: []PolicyInForce{{Name: "p.yaml", Rules: 1}}}},
@@ -152,7 +158,7 @@ func samples() []sample {
 			{Name: "admin writes", Ready: 39, Unready: 2, Lacking: []UserLacking{{ID: "u1", Email: "grace@example.com", Enrol: [][]string{{"passkey"}, {"totp", "oauth:corp"}}}, {ID: "u2", Email: "linus@example.com", Locked: true, NoWayIn: true}, {ID: "u3", Email: "ada@example.com"}}},
 			{Name: "minimum 1", Floor: true, ReportOnly: true, Ready: 42},
 		}}},
-		{"admin-user", 200, AdminUser{Common: c, Identity: ada, User: user, CreatedAt: noon.Add(-90 * 24 * time.Hour), Sessions: sessions, Passwords: true, PausedUntil: noon.Add(20 * time.Minute), Claims: []Claim{{Name: "clearance", Value: "3"}, {Name: "department", Value: `"finance"`, Given: true}}, Factors: []Credential{{Factor: "password", ID: "p1", CreatedAt: noon.Add(-90 * 24 * time.Hour), UsedAt: noon.Add(-time.Hour)}, {Factor: "totp", ID: "t1", CreatedAt: noon.Add(-80 * 24 * time.Hour), UsedAt: noon.Add(-3 * 24 * time.Hour)}}}},
+		{"admin-user", 200, AdminUser{Common: c, Identity: ada, User: user, CreatedAt: noon.Add(-90 * 24 * time.Hour), Sessions: sessions, Passwords: true, Events: events, PausedUntil: noon.Add(20 * time.Minute), Claims: []Claim{{Name: "clearance", Value: "3"}, {Name: "department", Value: `"finance"`, Given: true}}, Factors: []Credential{{Factor: "password", ID: "p1", CreatedAt: noon.Add(-90 * 24 * time.Hour), UsedAt: noon.Add(-time.Hour)}, {Factor: "totp", ID: "t1", CreatedAt: noon.Add(-80 * 24 * time.Hour), UsedAt: noon.Add(-3 * 24 * time.Hour)}}}},
 	}
 }
 

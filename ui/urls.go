@@ -35,6 +35,7 @@ const (
 	PathAdminUsers     = Base + "admin/users"
 	PathAdminPolicy    = Base + "admin/policy"
 	PathAdminRefusals  = Base + "admin/refusals"
+	PathAdminEvents    = Base + "admin/events"
 	PathAdminReadiness = Base + "admin/readiness"
 	PathAssets         = Base + "assets/"
 	PathAPI            = Base + "api/v1/"

@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"internal/account":              {"internal/store", "policy", "factors", "factors/password", "factors/totp", "factors/recovery", "factors/webauthn"},
 	"internal/visit":                {"internal/session"},
 	"internal/flow":                 {"internal/account", "internal/session", "internal/store", "internal/delivery", "internal/audit", "policy", "factors", "factors/password", "factors/totp", "factors/otp", "factors/recovery", "factors/webauthn", "factors/magiclink", "factors/oauth", "factors/wallet"},
-	"internal/portal":               {"internal/decisions", "internal/flow", "internal/account", "internal/session", "internal/delivery", "internal/problem", "internal/visit", "policy", "factors", "ui"},
+	"internal/portal":               {"internal/audit", "internal/decisions", "internal/flow", "internal/account", "internal/session", "internal/delivery", "internal/problem", "internal/visit", "policy", "factors", "ui"},
 	"internal/gate":                 {"internal/decisions", "internal/flow", "internal/session", "internal/store", "internal/problem", "internal/visit", "policy", "ui"},
 	"caddymodule":                   {"…"},
 	"cmd/stepgate":                  {"caddymodule", "cmd/stepgate/demo"},

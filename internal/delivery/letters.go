@@ -105,7 +105,7 @@ func Notice(kind NoticeKind, n NoticeLetter) (Message, error) {
 	case NoticeBreakGlass:
 		what = "ALARM: a break-glass code opened the administrator's account " + n.Detail
 	case NoticeDeviceRemembered:
-		what = "A browser is now remembered: " + n.Detail
+		what = "A browser is remembered from now on"
 	default:
 		return Message{}, fmt.Errorf("no notice of kind %q", kind)
 	}

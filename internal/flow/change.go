@@ -223,6 +223,7 @@ var (
 	noticeLocked          = notice{kind: delivery.NoticeLocked}
 	noticePasswordChanged = notice{kind: delivery.NoticePasswordChanged}
 	noticeRecoveryUsed    = notice{kind: delivery.NoticeRecoveryCodeUsed}
+	noticeDevice          = notice{kind: delivery.NoticeDeviceRemembered}
 	noticeResetLink       = notice{kind: delivery.NoticeResetLink}
 	noticeRecoveryRenewed = notice{kind: delivery.NoticeRecoveryCodesRenewed}
 )
@@ -233,10 +234,6 @@ func noticeFactorAdded(what string) notice {
 
 func noticeBreakGlass(who string) notice {
 	return notice{kind: delivery.NoticeBreakGlass, detail: who}
-}
-
-func noticeDeviceRemembered(agent string) notice {
-	return notice{kind: delivery.NoticeDeviceRemembered, detail: agent}
 }
 
 func noticeFactorRemoved(what string) notice {

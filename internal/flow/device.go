@@ -77,7 +77,7 @@ func (e *Engine) RememberDevice(ctx context.Context, v Visitor, required *policy
 		return Remembered{}, asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.DeviceRemembered})
-	return Remembered{Value: value, ExpiresAt: until}, e.notify(ctx, v.Session.UserID, noticeDeviceRemembered(v.UserAgent), v)
+	return Remembered{Value: value, ExpiresAt: until}, e.notify(ctx, v.Session.UserID, noticeDevice, v)
 }
 
 // DeviceView is a remembered device as its owner sees it.

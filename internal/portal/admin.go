@@ -18,6 +18,7 @@ func (p *Portal) routeAdmin() {
 	p.admin("GET "+ui.PathAdminUsers+"/{user}", p.showUser)
 	p.adminForm(ui.PathAdminUsers+"/{user}", p.postUser)
 	p.admin("GET "+ui.PathAdminPolicy, p.showPolicy)
+	p.admin("GET "+ui.PathAdminEvents, p.showEvents)
 	p.admin("GET "+ui.PathAdminReadiness, p.showReadiness)
 	p.admin("GET "+ui.PathAdminRefusals, p.showRefusals)
 	p.admin("GET "+ui.PathAdminRefusals+"/{reference}", p.showRefusal)

@@ -38,6 +38,7 @@ func (p *Portal) user(c *call, a flow.Administrator) (ui.AdminUser, error) {
 	}
 	m := ui.AdminUser{
 		Common: p.common(c, ""), Identity: p.identity(c), User: userRow(&u), CreatedAt: u.CreatedAt, PausedUntil: until,
+		Events:  eventRows(c.ctx(), a, p.events.List(u.ID, shownOfUser)),
 		Factors: credentials(&u), Passwords: p.engine.Offers(factors.Password),
 	}
 	m.User.Groups = u.Groups

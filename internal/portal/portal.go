@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -33,11 +34,12 @@ type Config struct {
 	Outbox *delivery.Outbox
 	// JWKS serves the public keys of assertions.
 	JWKS http.Handler
-	// Policies lists the policies in force, Explain tells what one decides, and Refusals keeps the
-	// latest refusals: for the pages of administrators.
+	// Policies lists the policies in force, Explain tells what one decides, Refusals keeps the latest
+	// refusals and Events the latest audit events: for the pages of administrators.
 	Policies func() []PolicyInForce
 	Explain  Explain
 	Refusals *decisions.Recent
+	Events   *audit.Recent
 	// Log takes errors that no answer tells about.
 	Log func(msg string, err error)
 }
@@ -54,6 +56,7 @@ type Portal struct {
 	policies func() []PolicyInForce
 	explain  Explain
 	refusals *decisions.Recent
+	events   *audit.Recent
 }
 
 // New returns a Portal.
@@ -61,7 +64,7 @@ func New(c Config) *Portal {
 	p := &Portal{
 		engine: c.Engine, pages: c.Pages, outbox: c.Outbox, log: c.Log,
 		mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(),
-		policies: c.Policies, explain: c.Explain, refusals: c.Refusals,
+		policies: c.Policies, explain: c.Explain, refusals: c.Refusals, events: c.Events,
 	}
 	p.routeAPI()
 	p.routePages()
