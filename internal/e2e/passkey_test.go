@@ -139,4 +139,20 @@ func TestSecurityKey(t *testing.T) {
 
 	b.open(d.base + "/admin/")
 	b.sees("One more step for the first time") // a key without verification is no passkey
+
+	// After a password it is the second factor.
+	b.signOut(d)
+	b.open(d.base + "/payments")
+	b.sees("Sign in")
+	b.fill("email", "you@example.com")
+	b.fill("password", goodPassword)
+	b.do(chromedp.Click(chromedp.CSS(`button[value="password"]`)))
+	b.sees("Coffee Roasters")
+	b.press("Make the payment")
+	b.sees("Confirm it’s you")
+	b.shot("2-challenge")
+	b.press("Use a security key")
+	b.sees("Coffee Roasters")
+	b.press("Make the payment")
+	b.sees("The payment was made.")
 }
