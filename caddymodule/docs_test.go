@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,9 +34,9 @@ func TestExamplesOfTheDocs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range fence.FindAllStringSubmatchIndex(string(text), -1) {
+		for _, m := range fence.FindAllSubmatchIndex(text, -1) {
 			language, example := string(text[m[2]:m[3]]), string(text[m[4]:m[5]])
-			line := strings.Count(string(text[:m[0]]), "\n") + 1
+			line := bytes.Count(text[:m[0]], []byte("\n")) + 1
 			switch {
 			case language == "caddyfile":
 				t.Run(fmt.Sprintf("%s:%d", filepath.Base(page), line), func(t *testing.T) {
