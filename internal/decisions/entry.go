@@ -27,7 +27,7 @@ type Entry struct {
 	Method string `json:"method"`
 	Host   string `json:"host"`
 	// Path is decoded, as the policy read it; of a target that was refused it is the text as it
-	// was sent, up to 1 KiB.
+	// was sent, up to 1 KiB, and below /.stepgate/ up to the first segment.
 	Path string `json:"path"`
 	// Query and Headers hold what some rule reads; values that only count as present are “”.
 	Query   map[string][]string `json:"query,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepgate/stepgate/policy"
@@ -18,7 +19,8 @@ type Event struct {
 	// Asked is the policy that was asked, Policy its name; nil and "" before any was.
 	Asked  *policy.Policy
 	Policy string
-	// Decision is what it decided. Refusal is set instead when the request was refused before.
+	// Decision is what it decided. Refusal is set instead when the request was refused before; then
+	// method, host and path are an Excerpt, for nothing has bounded them yet.
 	Decision policy.Decision
 	Refusal  string
 
@@ -41,8 +43,12 @@ type Target struct{ Path, RawQuery string }
 // The bounds of an entry.
 const (
 	maxMissing = 10
-	maxText    = 1 << 10 // bytes of a claim, or of a target that was refused
+	maxText    = 1 << 10 // bytes of a claim, or of a text of a request that was refused unread
 )
+
+// Excerpt copies what is kept of a text in a request that was refused unread, up to 1 KiB. A
+// part of the text would keep all of it, and what it was cut from, in memory.
+func Excerpt(text string) string { return strings.Clone(text[:min(len(text), maxText)]) }
 
 // refused tells whether the request was not forwarded.
 func (ev *Event) refused() bool { return ev.Refusal != "" || ev.Decision.Outcome() != policy.Allow }
@@ -59,7 +65,7 @@ func (ev *Event) entry() Entry {
 	if ev.Refusal != "" {
 		e.Outcome, e.Reason, e.Partial = policy.Refuse.String(), ev.Refusal, false
 		for _, t := range ev.Targets {
-			e.Path = t.Path[:min(len(t.Path), maxText)]
+			e.Path = t.Path
 		}
 		e.Visitor = visitorOf(&e, nil, ev.Subject)
 		return e

@@ -246,17 +246,18 @@ func TestSpellingsGetNoLess(t *testing.T) {
 func TestMethods(t *testing.T) {
 	y := newYard(t)
 	cookie := y.signIn(factors.Password)
-	for method, status := range map[string]int{"TRACE": 405, "TRACK": 405, "CONNECT": 405, "get": 400, "Get": 400} {
+	for method, status := range map[string]int{"TRACE": 405, "TRACK": 405, "CONNECT": 405, "get": 400, "Get": 400, strings.Repeat("A", maxMethod+1): 400} {
 		r := req("GET", "/public/x", with(cookie)...)
 		r.Method = method
 		y.blocked(status, r)
 	}
-	r := req("GET", "/public/x")
-	r.Method = "PROPFIND"
-	y.forwarded(r)
+	for _, method := range []string{"PROPFIND", strings.Repeat("A", maxMethod)} {
+		r := req("GET", "/public/x")
+		r.Method = method
+		y.forwarded(r)
+	}
 	// N7: OPTIONS is judged like any other method.
-	r = req("OPTIONS", "/admin/x")
-	y.blocked(http.StatusUnauthorized, r)
+	y.blocked(http.StatusUnauthorized, req("OPTIONS", "/admin/x"))
 }
 
 // C1, C2, C4, C8: a host has one spelling, and only a host name is one.

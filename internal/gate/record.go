@@ -62,12 +62,24 @@ func (g *Gate) early(q *request, reason string) (id string) {
 		q.arrival.Judged(Verdict{Outcome: policy.Refuse.String(), Reason: reason, Session: q.session, RequestID: id})
 	}
 	if g.Decisions.Wants(false) {
-		ev := &decisions.Event{
-			Time: q.now, RequestID: id, Refusal: reason, Method: q.method(), Host: q.host.name, ClientIP: q.arrival.ClientIP, Subject: q.subject,
-		}
-		path, _, _ := strings.Cut(q.r.RequestURI, "?")
-		ev.Targets = []decisions.Target{{Path: path}}
-		g.Decisions.Record(ev)
+		g.Decisions.Record(&decisions.Event{
+			Time: q.now, RequestID: id, Refusal: reason, Method: decisions.Excerpt(q.method()), Host: decisions.Excerpt(q.host.name),
+			Targets: []decisions.Target{{Path: decisions.Excerpt(tellable(q.r.RequestURI))}}, ClientIP: q.arrival.ClientIP, Subject: q.subject,
+		})
 	}
 	return id
+}
+
+// tellable is what may be kept of a target that nobody has read: its path, and of one of our own
+// paths no more than the first segment, for links to them hold tokens.
+func tellable(uri string) string {
+	path, _, _ := strings.Cut(uri, "?")
+	if i := strings.Index(path, Prefix); i >= 0 {
+		first := path[i+len(Prefix):]
+		if end := strings.IndexAny(first, `/\%`); end >= 0 {
+			first = first[:end]
+		}
+		path = path[:i+len(Prefix)+len(first)]
+	}
+	return path
 }

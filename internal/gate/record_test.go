@@ -1,8 +1,10 @@
 package gate
 
 import (
+	"bufio"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -49,6 +51,65 @@ func TestRefusalsAreKeptByReference(t *testing.T) {
 	if n := len(recent.Recent()); n != 5 {
 		t.Errorf("%d refusals are kept", n)
 	}
+}
+
+// No link to our own pages is kept with the token in it, however it was mangled on its way.
+func TestARefusedLinkIsKeptWithoutItsToken(t *testing.T) {
+	y := newYard(t)
+	recent := decisions.NewRecent(10)
+	y.Decisions = &decisions.Recorder{Recent: recent}
+	for target, want := range map[string]string{
+		"/.stepgate/password/reset/TOKEN.":              "/.stepgate/password",
+		"/.stepgate/link/TOKEN%":                        "/.stepgate/link",
+		"/.stepgate/invite%2FTOKEN":                     "/.stepgate/invite",
+		`/.stepgate/invite\TOKEN`:                       "/.stepgate/invite",
+		"//.stepgate/link/TOKEN":                        "//.stepgate/link",
+		"http://a.test/.stepgate/link/TOKEN.?token=t":   "http://a.test/.stepgate/link",
+		"/.stepgate/.":                                  "/.stepgate/.",
+		"/.stepgateway/page.":                           "/.stepgateway/page.",
+		"/files/a." + strings.Repeat("/a", maxTarget/2): ("/files/a." + strings.Repeat("/a", maxTarget/2))[:1<<10],
+	} {
+		id := y.blocked(http.StatusBadRequest, req("GET", target)).Header().Get("Stepgate-Request-Id")
+		if e, ok := recent.Find(id); !ok || e.Path != want {
+			t.Errorf("%.50s: kept %v as %.50s, expected %.50s", target, ok, e.Path, want)
+		}
+	}
+}
+
+// What is kept of requests that are refused unread is small, and keeps no request in memory.
+func TestRefusedRequestsDoNotStayInMemory(t *testing.T) {
+	const count, size, most = 100, 900 << 10, 16 << 20
+	long := strings.Repeat("A", size)
+	for name, line := range map[string]string{
+		"target": "GET /" + long, "absolute target": "GET http://a.test/" + long, "other host": "GET http://b.test/?" + long,
+		"method": long + " /public/x", "host": "GET http://" + long + "/",
+	} {
+		y := newYard(t)
+		recent := decisions.NewRecent(count)
+		y.Decisions = &decisions.Recorder{Recent: recent}
+		y.Hosts = []string{"a.test"}
+		before := inUse()
+		for range count {
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(line + " HTTP/1.1\r\nHost: a.test\r\n\r\n")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := y.pass(r); w.Code != http.StatusBadRequest && w.Code != http.StatusMisdirectedRequest {
+				t.Fatalf("%s: status %d", name, w.Code)
+			}
+		}
+		if kept := int64(inUse()) - int64(before); kept > most || len(recent.Recent()) != count {
+			t.Errorf("%s: %d refusals keep %d KiB", name, len(recent.Recent()), kept>>10)
+		}
+	}
+}
+
+// inUse is how much memory is reachable.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 type lines struct{ strings.Builder }

@@ -7,8 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxTarget bounds a request target, in bytes.
-const maxTarget = 8 << 10
+// The bounds of a request line, in bytes.
+const (
+	maxTarget = 8 << 10
+	maxMethod = 64
+)
 
 // Item names one thing in a request target that programs read in different ways.
 type Item string
@@ -255,6 +258,9 @@ func badMethod(r *http.Request) (status int) {
 		}
 	case http.MethodTrace, "TRACK":
 		return http.StatusMethodNotAllowed
+	}
+	if len(r.Method) > maxMethod {
+		return http.StatusBadRequest
 	}
 	for _, c := range []byte(r.Method) {
 		if 'a' <= c && c <= 'z' {
