@@ -265,12 +265,15 @@ func (p *people) revoke(r *http.Request) (any, error) {
 
 func (p *people) setGroups(r *http.Request) (any, error) {
 	var in struct {
-		Groups []string `json:"groups"`
+		Groups *[]string `json:"groups"`
 	}
 	if err := readAdmin(r, &in); err != nil {
 		return nil, err
 	}
-	return p.act(func(ctx context.Context, id string) error { return p.admin.SetGroups(ctx, id, in.Groups) })(r)
+	if in.Groups == nil {
+		return nil, &flow.Error{Type: "invalid_request", Status: http.StatusBadRequest, Detail: "name the groups; an empty list is none"}
+	}
+	return p.act(func(ctx context.Context, id string) error { return p.admin.SetGroups(ctx, id, *in.Groups) })(r)
 }
 
 func (p *people) setClaims(r *http.Request) (any, error) {

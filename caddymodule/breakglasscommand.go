@@ -13,7 +13,7 @@ func (m *remote) breakGlassCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "break-glass USER", Short: "Prints codes by which an administrator who lost everything gets back in", Args: cobra.ExactArgs(1),
 		Long: "Prints ten codes, each for one use, in the place of older ones. Print them on paper and keep them in a safe.\n" +
-			"A code signs nobody in. It takes every factor but the e-mail address from the account, lets its holder choose a new\n" +
+			"A code signs nobody in. It takes every factor but the e-mail address typed with it from the account, lets its holder choose a new\n" +
 			"password, writes an alarm to the log, and tells all administrators by mail.",
 		RunE: run(func(c *cobra.Command, args []string) error {
 			path := "users/" + segment(args[0]) + "/break-glass"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/flow"
 )
 
@@ -94,7 +95,7 @@ func claimsTable(w io.Writer, claims map[string]any) error {
 	return t.Flush()
 }
 
-// claimsOf reads NAME=VALUE. A value is JSON, or else the text as it stands; an empty one is null.
+// claimsOf reads NAME=VALUE.
 func claimsOf(args []string) (map[string]any, error) {
 	out := make(map[string]any)
 	for _, arg := range args {
@@ -102,11 +103,7 @@ func claimsOf(args []string) (map[string]any, error) {
 		if !ok || name == "" {
 			return nil, fmt.Errorf("%q is not NAME=VALUE", arg)
 		}
-		var value any
-		if text != "" && json.Unmarshal([]byte(text), &value) != nil {
-			value = text
-		}
-		out[name] = value
+		out[name] = account.ParseClaim(text)
 	}
 	return out, nil
 }

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -20,6 +23,8 @@ var (
 	ErrExists = errors.New("the e-mail address belongs to an account already")
 	// ErrTooMany means that a user has as many of something as one user can have.
 	ErrTooMany = errors.New("too many entries for one user")
+	// ErrGroup means that a text cannot be the name of a group.
+	ErrGroup = errors.New("not the name of a group")
 )
 
 // Bounds of what one user can have. All entries of the owner index fit in one change.
@@ -137,7 +142,7 @@ type NewUser struct {
 }
 
 // Add adds to c a new user with one address. edit, which may be nil, completes the user. It
-// returns the user as it will be stored. The error is ErrAddress, ErrExists, or ErrTooMany;
+// returns the user as it will be stored. The error is ErrAddress, ErrExists, ErrGroup, or ErrTooMany;
 // the change conflicts when the address is taken meanwhile.
 func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit func(*User)) (User, error) {
 	folded, err := FoldEmail(n.Email)
@@ -145,7 +150,10 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 		return User{}, err
 	}
 	groups, err := CleanGroups(n.Groups)
-	if err != nil || len(n.Name) > MaxName {
+	if err != nil {
+		return User{}, err
+	}
+	if len(n.Name) > MaxName {
 		return User{}, ErrTooMany
 	}
 	id, err := uuid.NewRandomFromReader(a.rand)
@@ -168,14 +176,24 @@ func (a *Accounts) Add(ctx context.Context, c *store.Change, n NewUser, edit fun
 	return u, a.claim(ctx, c, OwnedEmail, folded, u.ID)
 }
 
-// CleanGroups sorts groups and drops repetitions. The error is ErrTooMany.
+// CleanGroups sorts groups and drops repetitions. The error is ErrTooMany or ErrGroup.
 func CleanGroups(groups []string) ([]string, error) {
-	if len(groups) > maxGroups || slices.ContainsFunc(groups, func(g string) bool { return g == "" || len(g) > maxGroup }) {
+	if len(groups) > maxGroups {
 		return nil, ErrTooMany
+	}
+	if slices.ContainsFunc(groups, func(g string) bool { return !goodGroup(g) }) {
+		return nil, ErrGroup
 	}
 	out := slices.Clone(groups)
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// goodGroup tells whether a text can be the name of a group. Applications get all names in one
+// header, separated by commas.
+func goodGroup(g string) bool {
+	return g != "" && len(g) <= maxGroup && utf8.ValidString(g) && strings.TrimSpace(g) == g &&
+		!strings.ContainsFunc(g, func(r rune) bool { return r == ',' || unicode.IsControl(r) })
 }
 
 // Create stores a new user, completed by edit, which may be nil.

@@ -89,8 +89,10 @@ func (a *Accounts) MayTry(ctx context.Context, ip netip.Addr) error {
 	return a.budget.take(ctx, failuresPerNet, network(ip), 0)
 }
 
-// Failed counts a failed proof against a client address.
+// Failed counts a failed proof against a client address, also that of a client who did not wait
+// for the answer.
 func (a *Accounts) Failed(ctx context.Context, ip netip.Addr) error {
+	ctx = context.WithoutCancel(ctx)
 	err := a.budget.take(ctx, failuresPerNet, network(ip), 1)
 	var used *BudgetError
 	if errors.As(err, &used) {

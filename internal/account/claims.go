@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"strings"
 )
 
 // ErrClaims means that custom claims have a form that is not accepted.
@@ -46,4 +47,14 @@ func MergeClaims(claims, change map[string]any) (map[string]any, error) {
 		return nil, fmt.Errorf("%w: at most %d claims of %d bytes together", ErrClaims, maxClaims, maxClaimsSize)
 	}
 	return out, nil
+}
+
+// ParseClaim reads the value of a claim as people type one: JSON, or else the text as it stands;
+// an empty one is null, which takes the claim away.
+func ParseClaim(text string) any {
+	var value any
+	if text = strings.TrimSpace(text); text != "" && json.Unmarshal([]byte(text), &value) != nil {
+		return text
+	}
+	return value
 }

@@ -31,14 +31,16 @@ func (a *Accounts) DeviceSecret(value string) string {
 	return a.db.Keyring().Index("remembered device", value)
 }
 
-// RememberDevice adds a device to u, which the caller stores. Those that expired go.
-func (a *Accounts) RememberDevice(u *User, value, agent string, until time.Time) error {
+// RememberDevice adds a device to u, which the caller stores, in the place of the one that keeps
+// the value before, if any. Those that expired go.
+func (a *Accounts) RememberDevice(u *User, before, value, agent string, until time.Time) error {
 	id, err := uuid.NewRandomFromReader(a.rand)
 	if err != nil {
 		return fmt.Errorf("draw a device id: %w", err)
 	}
 	now := a.db.Now()
-	u.Devices = u.LiveDevices(now)
+	old := a.DeviceSecret(before)
+	u.Devices = slices.DeleteFunc(u.LiveDevices(now), func(d Device) bool { return before != "" && d.Secret == old })
 	if len(u.Devices) >= maxDevices {
 		slices.SortFunc(u.Devices, func(a, b Device) int { return a.ExpiresAt.Compare(b.ExpiresAt) })
 		u.Devices = u.Devices[len(u.Devices)-maxDevices+1:]

@@ -99,6 +99,15 @@ func startsSession(f policy.Factor, primary []factors.Product) bool {
 	return p.MayStart() && slices.Contains(primary, p)
 }
 
+// MayReset decides whether a link for a new password still works for u: the account is not
+// locked, no password was set and no glass broken since the link was made, and a mailed link went
+// to an address that u still has.
+func MayReset(u *User, t *Ticket) bool {
+	mailed := t.Kind == ResetTicket
+	return !u.Locked() && !t.CreatedAt.Before(u.LinksSince) &&
+		(!mailed || slices.ContainsFunc(u.Emails, func(m Email) bool { return m.Address == t.Email }))
+}
+
 // PasswordMinimum is the shortest password that u may have: 15 characters when it is the
 // only factor in use, else 8 (NIST SP 800-63B-4, section 3.1.1.2).
 func PasswordMinimum(u *User) int {

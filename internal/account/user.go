@@ -49,6 +49,8 @@ type User struct {
 	Devices    []Device              `cbor:"18,keyasint,omitempty"`
 	// BreakGlass are the codes that an administrator keeps for the day when all else is lost.
 	BreakGlass *recovery.Set `cbor:"19,keyasint,omitempty"`
+	// LinksSince makes links for a new password void that were made before it.
+	LinksSince time.Time `cbor:"20,keyasint,omitempty"`
 }
 
 // Phone is one phone number of a user. A number is stored only once it was proven.
@@ -222,7 +224,7 @@ func (u *User) AllClaims() map[string]any {
 func GroupsOfProvider(groups []string) []string {
 	var out []string
 	for _, g := range groups {
-		if g != "" && g != AdminGroup && len(g) <= maxGroup && len(out) < maxGroups {
+		if goodGroup(g) && g != AdminGroup && len(out) < maxGroups {
 			out = append(out, g)
 		}
 	}

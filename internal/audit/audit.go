@@ -47,7 +47,8 @@ type Event struct {
 	Time      time.Time
 	UserID    string
 	SessionID string
-	// Factor is the product, such as "totp"; CredentialID the credential of the user.
+	// Factor is the product, such as "totp"; CredentialID the credential of the user, or
+	// the session or remembered device that it is about.
 	Factor       string
 	CredentialID string
 	// Reason is a stable snake_case word for a refusal.

@@ -154,6 +154,8 @@ func refusedFor(p factors.Product) *Error {
 }
 
 func (e *Engine) admitted(ctx context.Context, v Visitor, c candidate, issued session.Issued) (Result, error) {
+	ctx, done := consequences(ctx)
+	defer done()
 	if c.edited || c.created {
 		e.accounts.Changed(c.user.ID)
 	}
@@ -179,6 +181,8 @@ func (e *Engine) admitted(ctx context.Context, v Visitor, c candidate, issued se
 
 // failed counts and records a refusal, and tells the owner when it locked the account.
 func (e *Engine) failed(ctx context.Context, v Visitor, at account.Attempt, err error) error {
+	ctx, done := consequences(ctx)
+	defer done()
 	err = asError(err)
 	var known *Error
 	if !errors.As(err, &known) || known.Type == ErrUnavailable.Type || known.Type == ErrSessionChanged.Type {

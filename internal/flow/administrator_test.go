@@ -188,3 +188,103 @@ func TestResetFactorByID(t *testing.T) {
 	}
 	refused(t, h.Operator(false).ResetFactor(t.Context(), u.ID, "totp"), ErrNotFound)
 }
+
+// A link for a new password dies with what it was made for: the address that it was mailed to, the
+// password that it was to replace, the glass that was broken since.
+func TestLinksThatOutlivedTheirReason(t *testing.T) {
+	const fresh, other = "eight loud lamps under water", "nine quiet lamps under water"
+	for name, c := range map[string]func(h *house, v Visitor) (link string){
+		"the address is gone": func(h *house, v Visitor) string {
+			id, err := h.AddEmail(t.Context(), v, "second@example.com")
+			ok(t, err)
+			r, err := h.AuthenticateCode(t.Context(), v, id, h.newest("second@example.com").Code)
+			ok(t, err)
+			ok(t, h.StartReset(t.Context(), anon(), "second@example.com"))
+			link := h.newest("second@example.com").Link
+			ok(t, h.RemoveFactor(t.Context(), browser(as(r), "B"), id, true))
+			return link
+		},
+		"the password changed": func(h *house, v Visitor) string {
+			ok(t, h.StartReset(t.Context(), anon(), "ada@example.com"))
+			link := h.newest("ada@example.com").Link
+			h.clock.Advance(time.Second)
+			ok(t, h.SetPassword(t.Context(), v, other))
+			return link
+		},
+		"another link was used": func(h *house, _ Visitor) string {
+			ok(t, h.StartReset(t.Context(), anon(), "ada@example.com"))
+			link := h.newest("ada@example.com").Link
+			h.clock.Advance(time.Second)
+			ok(t, h.StartReset(t.Context(), anon(), "ada@example.com"))
+			ok(t, h.Reset(t.Context(), anon(), last(h.newest("ada@example.com").Link), other))
+			return link
+		},
+		"the glass was broken": func(h *house, v Visitor) string {
+			link, _, err := h.Operator(false).ResetLink(t.Context(), "https://app.test", v.Session.UserID)
+			ok(t, err)
+			codes, err := h.Operator(false).BreakGlassCodes(t.Context(), v.Session.UserID)
+			ok(t, err)
+			h.clock.Advance(time.Second)
+			_, err = h.BreakGlass(t.Context(), anon(), "ada@example.com", codes[0])
+			ok(t, err)
+			return link
+		},
+	} {
+		h := newHouse(t)
+		h.admin("ada@example.com")
+		h.enrol(as(h.signIn("ada@example.com")))
+		link := c(h, h.mfa("ada@example.com", "B", "B"))
+		if _, _, err := h.ResetTarget(t.Context(), anon(), last(link)); !errors.Is(err, ErrLinkNotFound) {
+			t.Errorf("%s: the page opens: %v", name, err)
+		}
+		if err := h.Reset(t.Context(), anon(), last(link), fresh); !errors.Is(err, ErrLinkNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// An address or a lock makes no difference to the work of asking for a link: each stores one.
+func TestAskingForALinkStoresTheSame(t *testing.T) {
+	h := newHouse(t)
+	h.user("alice@example.com", true)
+	locked := h.user("locked@example.com", true)
+	ok(t, h.Operator(false).Lock(t.Context(), locked.ID))
+	tickets := func() int {
+		list, err := h.db.Store().List(t.Context(), "ut/", "", 1000)
+		ok(t, err)
+		return len(list)
+	}
+	for _, email := range []string{"alice@example.com", "nobody@example.com", "locked@example.com"} {
+		before := tickets()
+		ok(t, h.StartReset(t.Context(), anon(), email))
+		if n := tickets() - before; n != 1 {
+			t.Errorf("%s: %d links stored", email, n)
+		}
+		h.queue.Deliver(t.Context())
+		for _, m := range h.outbox.List() {
+			if m.To == email && email != "alice@example.com" {
+				t.Errorf("a mail to %s", email)
+			}
+		}
+	}
+}
+
+// Links and invitations name a site that the configuration knows, or are not made.
+func TestLinksNameASite(t *testing.T) {
+	h := newHouse(t)
+	u := h.user("alice@example.com", true)
+	_, _, err := h.Operator(false).Invite(t.Context(), "", account.NewUser{Email: "new@example.com"})
+	refused(t, err, ErrNoOrigin)
+	_, _, err = h.Operator(false).ResetLink(t.Context(), "", u.ID)
+	refused(t, err, ErrNoOrigin)
+}
+
+// Applications get all groups in one header: a name can hold nothing that ends or joins names.
+func TestNamesOfGroups(t *testing.T) {
+	h := newHouse(t)
+	u := h.user("alice@example.com", true)
+	for _, bad := range []string{"a,admins", "a\nb", "a\x00", " a", "a ", "", "\xff", strings.Repeat("a", 101)} {
+		refused(t, h.Operator(false).SetGroups(t.Context(), u.ID, []string{"staff", bad}), ErrInvalidGroup)
+	}
+	ok(t, h.Operator(false).SetGroups(t.Context(), u.ID, []string{"Büro Süd", "a/b:c"}))
+}

@@ -19,7 +19,7 @@ import (
 // set up again. Its use raises an alarm.
 
 // BreakGlassCodes gives an administrator a new set of codes in the place of an older one. They are
-// returned once, in plain text. ErrForbidden means that the user is no administrator.
+// returned once, in plain text. ErrNoAdministrator means that the user is none.
 func (a Administrator) BreakGlassCodes(ctx context.Context, id string) ([]string, error) {
 	if !a.e.Offers(factors.Password) {
 		return nil, ErrNotOffered
@@ -56,8 +56,8 @@ func (a Administrator) RevokeBreakGlass(ctx context.Context, id string) error {
 }
 
 // BreakGlass spends a code of the user who has an address, and returns the token of a link with
-// which a new password is set. All other factors of the user but the addresses are gone then, all
-// sessions ended and all devices forgotten; every administrator is told. The refusal is the same
+// which a new password is set. Every other factor of the user is gone then, other addresses too,
+// all sessions are ended and all devices forgotten; the owner and every administrator are told. The refusal is the same
 // whether or not the address belongs to an administrator.
 func (e *Engine) BreakGlass(ctx context.Context, v Visitor, email, code string) (token string, err error) {
 	if err := e.accounts.MayTry(ctx, v.IP); err != nil {
@@ -66,12 +66,12 @@ func (e *Engine) BreakGlass(ctx context.Context, v Visitor, email, code string) 
 	if !recovery.WellFormed(code) {
 		return "", ErrInvalidRecoveryCode
 	}
-	_, id, known, err := e.lookup(ctx, email)
+	folded, id, known, err := e.lookup(ctx, email)
 	if err != nil {
 		return "", err
 	}
 	if known {
-		token, err = e.breakGlass(ctx, id, code)
+		token, err = e.breakGlass(ctx, id, folded, code)
 	}
 	if !known || errors.Is(err, ErrBreakGlass) {
 		e.record(v, audit.Event{Kind: audit.BreakGlassRefused, Reason: ErrBreakGlass.Type})
@@ -83,11 +83,13 @@ func (e *Engine) BreakGlass(ctx context.Context, v Visitor, email, code string) 
 	if err != nil {
 		return "", asError(err)
 	}
-	return token, e.brokenGlass(ctx, v, id)
+	// The code is spent and the account emptied: whatever else fails, its holder must get on.
+	e.brokenGlass(ctx, v, id, folded)
+	return token, nil
 }
 
 // breakGlass spends the code and empties the account, in one change.
-func (e *Engine) breakGlass(ctx context.Context, id, code string) (token string, err error) {
+func (e *Engine) breakGlass(ctx context.Context, id, folded, code string) (token string, err error) {
 	_, err = e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
 		if u.BreakGlass == nil || !u.Administers() {
 			return ErrBreakGlass
@@ -103,7 +105,12 @@ func (e *Engine) breakGlass(ctx context.Context, id, code string) (token string,
 				e.accounts.Remove(c, u, f.ID)
 			}
 		}
-		u.Password, u.TOTP, u.PendingTOTP, u.Recovery = nil, nil, nil, nil
+		for _, m := range u.Emails {
+			if m.Address != folded { // an intruder may have added it
+				e.accounts.Remove(c, u, m.ID)
+			}
+		}
+		u.Password, u.TOTP, u.PendingTOTP, u.Recovery, u.LinksSince = nil, nil, nil, nil, e.db.Now()
 		e.accounts.ClearAttempts(c, id)
 		token, _, err = e.accounts.IssueTicket(c, account.Ticket{Kind: account.RecoverTicket, UserID: id, Email: u.PrimaryEmail().Address})
 		return err
@@ -111,24 +118,20 @@ func (e *Engine) breakGlass(ctx context.Context, id, code string) (token string,
 	return token, err
 }
 
-// brokenGlass ends what the old factors had opened, and raises the alarm.
-func (e *Engine) brokenGlass(ctx context.Context, v Visitor, id string) error {
-	if err := e.endAll(ctx, id); err != nil {
-		return err
-	}
+// brokenGlass ends what the old factors had opened, and raises the alarm. What fails is recorded
+// and stops nothing else.
+func (e *Engine) brokenGlass(ctx context.Context, v Visitor, id, address string) {
+	ctx, done := consequences(ctx)
+	defer done()
 	e.record(v, audit.Event{Kind: audit.BreakGlassUsed, UserID: id})
-	u, _, err := e.accounts.Get(ctx, id)
-	if err != nil {
-		return asError(err)
-	}
+	problems := []error{e.endAll(ctx, id)}
 	administrators, err := e.accounts.Administrators(ctx)
-	if err != nil {
-		return asError(err)
+	problems = append(problems, err)
+	told := append([]string{id}, slices.DeleteFunc(administrators, func(one string) bool { return one == id })...)
+	for _, one := range told {
+		problems = append(problems, e.notify(ctx, one, noticeBreakGlass(address), v))
 	}
-	for _, one := range administrators {
-		if err := e.notify(ctx, one, noticeBreakGlass(u.PrimaryEmail().Address), v); err != nil {
-			return err
-		}
+	if errors.Join(problems...) != nil {
+		e.record(v, audit.Event{Kind: audit.BreakGlassUsed, UserID: id, Reason: "consequences_failed"})
 	}
-	return nil
 }

@@ -2,10 +2,12 @@ package flow
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/store"
 )
@@ -19,6 +21,9 @@ func TestBreakGlass(t *testing.T) {
 	h.user("bob@example.com", true)
 	h.enrol(as(h.signIn("ada@example.com")))
 	open := h.mfa("ada@example.com", "B", "B")
+	h.edit(ada.ID, func(u *account.User) { // an intruder's
+		u.Emails = append(slices.Clone(u.Emails), account.Email{ID: "email-mallory", Address: "mallory@example.com", Verified: true})
+	})
 	codes, err := h.Operator(false).BreakGlassCodes(t.Context(), ada.ID)
 	ok(t, err)
 	if len(codes) != 10 {
@@ -120,6 +125,10 @@ func TestWhoHasBreakGlass(t *testing.T) {
 	_, err = h.BreakGlass(t.Context(), anon(), "ada@example.com", codes[0])
 	refused(t, err, ErrBreakGlass)
 	ok(t, a.SetGroups(t.Context(), ada.ID, []string{"admins"}))
+	_, err = h.BreakGlass(t.Context(), anon(), "ada@example.com", codes[0]) // nor do they come back with the right
+	refused(t, err, ErrBreakGlass)
+	codes, err = a.BreakGlassCodes(t.Context(), ada.ID)
+	ok(t, err)
 	ok(t, a.Lock(t.Context(), ada.ID))
 	_, err = h.BreakGlass(t.Context(), anon(), "ada@example.com", codes[0])
 	refused(t, err, ErrBreakGlass)

@@ -79,6 +79,8 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string, confirm
 	if err != nil {
 		return err
 	}
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := e.sessions.Drop(ctx, u.ID, gone...); err != nil {
 		return asError(err)
 	}
@@ -243,6 +245,8 @@ func noticeFactorRemoved(what string) notice {
 // notify mails a notice to all proven addresses of a user, and to those in also. Somebody who
 // does not exist, or has no proven address, is told nothing.
 func (e *Engine) notify(ctx context.Context, userID string, n notice, v Visitor, also ...string) error {
+	ctx, done := consequences(ctx)
+	defer done()
 	u, _, err := e.accounts.Get(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -310,7 +314,7 @@ func (e *Engine) RevokeSession(ctx context.Context, v Visitor, id string) error 
 	if err := e.sessions.Revoke(ctx, v.Session.UserID, id); err != nil {
 		return asError(err)
 	}
-	e.record(v, audit.Event{Kind: audit.SessionRevoked, Reason: id})
+	e.record(v, audit.Event{Kind: audit.SessionRevoked, CredentialID: id})
 	return nil
 }
 
@@ -320,6 +324,8 @@ func (e *Engine) RevokeOtherSessions(ctx context.Context, v Visitor) error {
 	if v.Session == nil {
 		return ErrNoSession
 	}
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := e.sessions.RevokeAll(ctx, v.Session.UserID, v.Session); err != nil {
 		return asError(err)
 	}

@@ -58,6 +58,9 @@ func (e *Engine) RememberDevice(ctx context.Context, v Visitor, required *policy
 	if v.Session == nil {
 		return Remembered{}, ErrNoSession
 	}
+	if v.Session.ReadOnly {
+		return Remembered{}, ErrSessionChanged
+	}
 	now, proven := e.db.Now(), v.Session.ProvenIn(e.browserKey(v))
 	if required.Remembers() == 0 || !required.Met(proven, now) || !policy.SecureCombination(proven) {
 		return Remembered{}, nil
@@ -67,11 +70,14 @@ func (e *Engine) RememberDevice(ctx context.Context, v Visitor, required *policy
 		return Remembered{}, err
 	}
 	until := now.Add(required.Remembers())
-	_, err = e.accounts.Update(ctx, v.Session.UserID, func(u *account.User, _ *store.Change) error {
+	_, err = e.accounts.Update(ctx, v.Session.UserID, func(u *account.User, c *store.Change) error {
 		if u.Locked() {
 			return ErrNoSession
 		}
-		return e.accounts.RememberDevice(u, value, v.UserAgent, until)
+		if err := e.sessions.Require(ctx, c, v.Session); err != nil {
+			return ErrNoSession // it was ended meanwhile, with everything that it had proven
+		}
+		return e.accounts.RememberDevice(u, v.Device, value, v.UserAgent, until)
 	})
 	if err != nil {
 		return Remembered{}, asError(err)
@@ -125,6 +131,6 @@ func (e *Engine) ForgetDevice(ctx context.Context, v Visitor, id string) error {
 	if err != nil {
 		return asError(err)
 	}
-	e.record(v, audit.Event{Kind: audit.DeviceForgotten, Reason: id})
+	e.record(v, audit.Event{Kind: audit.DeviceForgotten, CredentialID: id})
 	return nil
 }

@@ -237,3 +237,26 @@ func TestStoredDeviceIsNoDevice(t *testing.T) {
 		t.Error("a copy of the file knows a device")
 	}
 }
+
+// A session that was ended or rotated away remembers nothing more, and a browser that is
+// remembered again is one device.
+func TestWhoseSessionRemembers(t *testing.T) {
+	h, userID, device := rememberedHouse(t)
+	v := h.mfa("alice@example.com", "B", "B")
+	v.Device = device
+	d, err := h.RememberDevice(t.Context(), v, parsed(t, rememberRequired))
+	ok(t, err)
+	if n := len(must(h.Operator(false).Find(t.Context(), userID)).Devices); n != 1 || d.Value == "" || d.Value == device {
+		t.Errorf("%d devices of one browser", n)
+	}
+	rotated := *v.Session.Snapshot()
+	rotated.ReadOnly = true
+	old := v
+	old.Session = &rotated
+	refused(t, second(h.RememberDevice(t.Context(), old, parsed(t, rememberRequired))), ErrSessionChanged)
+	ok(t, h.Operator(false).RevokeSessions(t.Context(), userID))
+	refused(t, second(h.RememberDevice(t.Context(), v, parsed(t, rememberRequired))), ErrNoSession)
+	if n := len(must(h.Operator(false).Find(t.Context(), userID)).Devices); n != 0 {
+		t.Errorf("%d devices after everything was ended", n)
+	}
+}

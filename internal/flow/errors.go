@@ -161,6 +161,8 @@ var (
 		"Confirm it's you first: administration needs two different proofs, one of them from the last hour.")
 	ErrLastAdministrator = refusal(http.StatusConflict, "last_administrator",
 		"This is the last administrator. Put somebody else into the group “admins” first.")
+	ErrInvalidGroup = refusal(http.StatusBadRequest, "invalid_group",
+		"The name of a group has 1 to 100 characters, and no comma.")
 	ErrInvalidClaims = refusal(http.StatusBadRequest, "invalid_claims",
 		"These custom claims are not accepted: at most 50, of 2 KiB together, with names of letters, digits, _ . : / and -.")
 	ErrNoOrigin = refusal(http.StatusMisdirectedRequest, "host_not_configured",
@@ -220,6 +222,8 @@ func asError(err error) error {
 		return with(ErrLastWayIn, err, 0)
 	case errors.Is(err, account.ErrLastAdministrator):
 		return with(ErrLastAdministrator, err, 0)
+	case errors.Is(err, account.ErrGroup):
+		return with(ErrInvalidGroup, err, 0)
 	case errors.Is(err, account.ErrClaims):
 		return with(ErrInvalidClaims, err, 0)
 	case errors.Is(err, account.ErrTooMany):

@@ -15,12 +15,18 @@ import (
 // Invite prepares an account and mails a one-time link for it. The link is returned too, for
 // an administrator who hands it over in person. origin is that of the site to sign in to.
 func (a Administrator) Invite(ctx context.Context, origin string, n account.NewUser) (link string, t account.Ticket, err error) {
+	if origin == "" {
+		return "", account.Ticket{}, ErrNoOrigin
+	}
 	folded, err := account.FoldEmail(n.Email)
 	if err != nil {
 		return "", account.Ticket{}, asError(err)
 	}
 	groups, err := account.CleanGroups(n.Groups)
-	if err != nil || len(n.Name) > account.MaxName {
+	if err != nil {
+		return "", account.Ticket{}, asError(err)
+	}
+	if len(n.Name) > account.MaxName {
 		return "", account.Ticket{}, ErrTooMany
 	}
 	if _, _, err := a.e.accounts.ByEmail(ctx, folded); err == nil {

@@ -179,11 +179,13 @@ func (e *Engine) SetPassword(ctx context.Context, v Visitor, secret string) erro
 		if u.Password != nil {
 			hash.CreatedAt = u.Password.CreatedAt
 		}
-		u.Password = &hash
+		u.Password, u.LinksSince = &hash, e.db.Now()
 		return nil
 	}); err != nil {
 		return asError(err)
 	}
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := e.sessions.RevokeAll(ctx, u.ID, v.Session); err != nil {
 		return asError(err)
 	}

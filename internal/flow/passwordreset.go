@@ -28,18 +28,20 @@ func (e *Engine) StartReset(ctx context.Context, v Visitor, email string) error 
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return asError(err)
 	}
-	if !known {
-		return nil
+	t := account.Ticket{Kind: account.ResetTicket, UserID: key, Email: folded}
+	useful := known
+	if known {
+		u, _, err := e.accounts.Get(ctx, key)
+		if err != nil {
+			return asError(err)
+		}
+		useful = !u.Locked()
 	}
-	u, _, err := e.accounts.Get(ctx, key)
-	if err != nil {
-		return asError(err)
-	}
-	if u.Locked() {
-		return nil
+	if !useful {
+		t.UserID = "" // nobody's: it is stored so that an unknown address costs what a known one does
 	}
 	var c store.Change
-	token, t, err := e.accounts.IssueTicket(&c, account.Ticket{Kind: account.ResetTicket, UserID: key, Email: folded})
+	token, t, err := e.accounts.IssueTicket(&c, t)
 	if err != nil {
 		return asError(err)
 	}
@@ -47,6 +49,9 @@ func (e *Engine) StartReset(ctx context.Context, v Visitor, email string) error 
 	m, err := delivery.PasswordReset(delivery.Letter{To: folded, Site: e.opts.Issuer, Host: e.place(v), Link: link, Life: t.ExpiresAt.Sub(t.CreatedAt)})
 	if err != nil {
 		return asError(err)
+	}
+	if !useful {
+		return asError(e.db.Apply(ctx, c))
 	}
 	return e.send(ctx, c, m, t.ExpiresAt)
 }
@@ -57,6 +62,9 @@ func (e *Engine) StartReset(ctx context.Context, v Visitor, email string) error 
 func (a Administrator) ResetLink(ctx context.Context, origin, id string) (link string, t account.Ticket, err error) {
 	if !a.e.Offers(factors.Password) {
 		return "", account.Ticket{}, ErrNotOffered
+	}
+	if origin == "" {
+		return "", account.Ticket{}, ErrNoOrigin
 	}
 	u, rev, err := a.e.accounts.Get(ctx, id)
 	if err != nil {
@@ -86,7 +94,7 @@ func (e *Engine) Reset(ctx context.Context, v Visitor, token, secret string) err
 		return err
 	}
 	u, _, err := e.accounts.Get(ctx, t.UserID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && u.Locked() {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !account.MayReset(&u, &t) {
 		return ErrLinkNotFound
 	}
 	if err != nil {
@@ -100,13 +108,13 @@ func (e *Engine) Reset(ctx context.Context, v Visitor, token, secret string) err
 		if err := e.accounts.SpendTicket(ctx, c, t.Kind, token); err != nil {
 			return err
 		}
-		if u.Locked() {
+		if !account.MayReset(u, &t) {
 			return store.ErrNotFound
 		}
 		if t.Kind == account.ResetTicket {
 			verify(u, e.accounts.EmailID(t.Email), e.db.Now())
 		}
-		u.Password = &hash
+		u.Password, u.LinksSince = &hash, e.db.Now()
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -115,6 +123,8 @@ func (e *Engine) Reset(ctx context.Context, v Visitor, token, secret string) err
 	if err != nil {
 		return asError(err)
 	}
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := e.accounts.ForgetFailures(ctx, t.UserID, factors.Password, account.PasswordID(t.UserID)); err != nil {
 		return asError(err)
 	}
@@ -133,7 +143,7 @@ func (e *Engine) ResetTarget(ctx context.Context, v Visitor, token string) (emai
 		return "", 0, err
 	}
 	u, _, err := e.accounts.Get(ctx, t.UserID)
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) || err == nil && !account.MayReset(&u, &t) {
 		return "", 0, ErrLinkNotFound
 	}
 	return t.Email, account.PasswordMinimum(&u), asError(err)

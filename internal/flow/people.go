@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/stepgate/stepgate/factors"
@@ -78,6 +79,8 @@ func (a Administrator) Lock(ctx context.Context, id string) error {
 
 // endAll ends all sessions of a user and forgets all remembered devices.
 func (e *Engine) endAll(ctx context.Context, id string) error {
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := e.sessions.RevokeAll(ctx, id, nil); err != nil {
 		return asError(err)
 	}
@@ -112,6 +115,9 @@ func (a Administrator) SetGroups(ctx context.Context, id string, groups []string
 	_, err = a.e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
 		before := *u
 		u.Groups = groups
+		if !slices.Contains(groups, account.AdminGroup) {
+			u.BreakGlass = nil // should the right return one day, the old codes do not
+		}
 		if u.Administers() {
 			return nil
 		}
@@ -158,6 +164,8 @@ func (a Administrator) ResetFactor(ctx context.Context, id, factor string) error
 	if err != nil {
 		return err
 	}
+	ctx, done := consequences(ctx)
+	defer done()
 	if err := a.e.accounts.ForgetFailures(ctx, id, product, credential); err != nil {
 		return asError(err)
 	}
@@ -203,7 +211,7 @@ func (a Administrator) RevokeSession(ctx context.Context, id, sessionID string) 
 	if err := a.e.sessions.Revoke(ctx, id, sessionID); err != nil {
 		return asError(err)
 	}
-	a.record(audit.Event{Kind: audit.SessionRevoked, UserID: id, Reason: sessionID})
+	a.record(audit.Event{Kind: audit.SessionRevoked, UserID: id, CredentialID: sessionID})
 	return nil
 }
 

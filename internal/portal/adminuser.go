@@ -106,7 +106,7 @@ func (p *Portal) postUser(c *call, a flow.Administrator) error {
 	case "groups":
 		return p.userDone(c, a, a.SetGroups(c.ctx(), u.ID, typedGroups(c.value("groups"))))
 	case "claim":
-		_, err := a.SetClaims(c.ctx(), u.ID, map[string]any{strings.TrimSpace(c.value("name")): typedValue(c.value("value"))})
+		_, err := a.SetClaims(c.ctx(), u.ID, map[string]any{strings.TrimSpace(c.value("name")): account.ParseClaim(c.value("value"))})
 		return p.userDone(c, a, err)
 	case "reset_link":
 		return p.resetLink(c, a, u.ID)
@@ -116,15 +116,6 @@ func (p *Portal) postUser(c *call, a flow.Administrator) error {
 		return p.deleteUser(c, a, &u)
 	}
 	return errBody
-}
-
-// typedValue reads the value of a claim: JSON, or else the text as it stands; empty is null.
-func typedValue(text string) any {
-	var value any
-	if text = strings.TrimSpace(text); text != "" && json.Unmarshal([]byte(text), &value) != nil {
-		return text
-	}
-	return value
 }
 
 // userDone leads back to the page of the user, or shows there what has to be put right.

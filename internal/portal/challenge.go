@@ -177,8 +177,9 @@ func (p *Portal) postChallenge(c *call) error {
 	if err != nil {
 		return err
 	}
-	if ch.progress.Satisfied {
-		return p.finish(c, ch.pending)
+	ch.pending.Remember = c.value("remember") == "yes" || ch.pending.Remember && !c.ticks()
+	if ch.progress.Satisfied { // by a script, or in another tab
+		return p.next(c, ch.pending)
 	}
 	if len(ch.methods) == 0 {
 		return p.noFactor(c, ch)
@@ -189,7 +190,6 @@ func (p *Portal) postChallenge(c *call) error {
 			ch.pending.MethodID = ""
 		}
 	}
-	ch.pending.Remember = c.value("remember") == "yes" || ch.pending.Remember && !c.ticks()
 	switch c.value("action") {
 	case "choose":
 		return p.again(c, ui.PathChallenge, ch.pending)

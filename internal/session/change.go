@@ -190,6 +190,20 @@ func (m *Manager) others(ctx context.Context, userID string, keep *Session) ([]s
 	return out, nil
 }
 
+// Require adds to c that a session goes on: that it was neither ended nor rotated away. The error
+// is store.ErrNotFound when it was already.
+func (m *Manager) Require(ctx context.Context, c *store.Change, s *Session) error {
+	r, rev, err := m.sessions.Get(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	if r.SupersededBy != "" {
+		return store.ErrNotFound
+	}
+	m.sessions.Require(c, s.ID, rev)
+	return nil
+}
+
 // Drop removes credentials from all sessions of a user. A session without any factor left
 // ends. It is called after the credentials were removed from the account.
 func (m *Manager) Drop(ctx context.Context, userID string, credentials ...string) error {
