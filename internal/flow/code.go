@@ -77,17 +77,25 @@ func (e *Engine) AddEmail(ctx context.Context, v Visitor, email string) (methodI
 	return e.sendEmailCode(ctx, v, folded, min(e.opts.CodeLife, confirmLife), delivery.EmailConfirmation)
 }
 
+// lifeFor is how long a code or link works that is sent to the mailbox of a key of lookup. In a
+// session, an address that is not the user's own could become it, and lives as short as one:
+// also that of another account, which could be told from an address of nobody otherwise.
+func (v Visitor) lifeFor(key string, life time.Duration) time.Duration {
+	if v.Session != nil && v.Session.UserID != key {
+		return min(life, confirmLife)
+	}
+	return life
+}
+
 func (e *Engine) sendEmailCode(ctx context.Context, v Visitor, email string, life time.Duration, compose func(delivery.Letter) (delivery.Message, error)) (string, error) {
-	folded, _, known, err := e.lookup(ctx, email)
+	folded, key, known, err := e.lookup(ctx, email)
 	if err != nil {
 		return "", err
 	}
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
-	if !known && v.Session != nil {
-		life = min(life, confirmLife) // it would be a new address of the account
-	}
+	life = v.lifeFor(key, life)
 	useful := known || v.Session != nil || e.opts.Registration.allows(folded)
 	sent := sentCode{Email: folded, Product: factors.EmailOTP}
 	return e.sendCode(ctx, v, e.accounts.EmailID(folded), folded, sent, life, useful, compose)

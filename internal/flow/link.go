@@ -18,6 +18,8 @@ const maxAsked = 5
 // askedLinks are the live links that a browser asked for, the newest last.
 type askedLinks struct {
 	Names []string `cbor:"1,keyasint"`
+	// ExpiresAt is when the last of the links that were asked for expires.
+	ExpiresAt time.Time `cbor:"2,keyasint"`
 }
 
 // SendLink mails a sign-in link to an address and returns the email_id. The link works in the
@@ -33,17 +35,14 @@ func (e *Engine) SendLink(ctx context.Context, v Visitor, email, flow string) (m
 	case v.Browser == "":
 		return "", ErrNoBrowser
 	}
-	folded, _, known, err := e.lookup(ctx, email)
+	folded, key, known, err := e.lookup(ctx, email)
 	if err != nil {
 		return "", err
 	}
 	if err := e.accounts.TakeSend(ctx, folded, v.IP); err != nil {
 		return "", asError(err)
 	}
-	life := e.opts.LinkLife
-	if !known && v.Session != nil {
-		life = min(life, confirmLife) // it would be a new address of the account
-	}
+	life := v.lifeFor(key, e.opts.LinkLife)
 	token, link, err := magiclink.New(e.rand, e.db.Now(), life, folded, v.Browser)
 	if err != nil {
 		return "", asError(err)
@@ -77,7 +76,10 @@ func (e *Engine) ask(ctx context.Context, browser, name string, link magiclink.L
 		r.Names = append(r.Names, name)
 		over := max(0, len(r.Names)-maxAsked)
 		dropped, r.Names = r.Names[:over], r.Names[over:]
-		return link.ExpiresAt, nil
+		if link.ExpiresAt.After(r.ExpiresAt) { // a link sent in a session may be shorter-lived than one before
+			r.ExpiresAt = link.ExpiresAt
+		}
+		return r.ExpiresAt, nil
 	})
 	for _, old := range dropped {
 		e.links.Delete(&c, old)

@@ -277,3 +277,50 @@ func TestLockedAccountHasNoLinks(t *testing.T) {
 	_, err = h.AuthenticateLinkCode(t.Context(), in("laptop"), code)
 	refused(t, err, ErrLinkNotFound)
 }
+
+// The code of a link works as long as the link, whatever was asked for after it.
+func TestANewerLinkDoesNotShortenAnOlderOne(t *testing.T) {
+	h := newPost(t)
+	h.user("alice@example.com", true)
+	_, code := h.link(in("laptop"), "alice@example.com")
+	v := in("laptop")
+	v.Session = h.signIn("alice@example.com").Session
+	_, err := h.SendLink(t.Context(), v, "new@example.com", "")
+	ok(t, err)
+	h.clock.Advance(h.opts.LinkLife - time.Second)
+	_, err = h.AuthenticateLinkCode(t.Context(), in("laptop"), code)
+	ok(t, err)
+}
+
+// P3: what a session sends to an address lives as short when somebody has the address as when
+// nobody does; to the user's own it lives its full time.
+func TestALifeTellsNothing(t *testing.T) {
+	h := newPost(t)
+	h.opts.CodeLife = 2 * confirmLife
+	h.user("alice@example.com", true)
+	h.user("bob@example.com", true)
+	bob := h.signIn("bob@example.com")
+	for email, life := range map[string]time.Duration{
+		"bob@example.com": h.opts.CodeLife, "alice@example.com": confirmLife, "nobody@example.com": confirmLife,
+	} {
+		v := as(bob)
+		v.Browser = "browser for " + email
+		id, err := h.SendEmailCode(t.Context(), v, email)
+		ok(t, err)
+		code := wrong(h.newest(email).Code)
+		_, err = h.SendLink(t.Context(), v, email, "")
+		ok(t, err)
+		h.clock.Advance(life - time.Second)
+		_, err = h.AuthenticateLinkCode(t.Context(), v, "0000-0000")
+		refused(t, err, ErrLinkCodeIncorrect)
+		_, err = h.AuthenticateCode(t.Context(), v, id, code)
+		refused(t, err, ErrOTPIncorrect)
+		h.clock.Advance(time.Second)
+		if life == confirmLife {
+			_, err = h.AuthenticateLinkCode(t.Context(), v, "0000-0000")
+			refused(t, err, ErrLinkNotFound)
+		}
+		_, err = h.AuthenticateCode(t.Context(), v, id, code)
+		refused(t, err, ErrOTPExpired)
+	}
+}
