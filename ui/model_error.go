@@ -47,6 +47,9 @@ func (Error) name() string { return "error" }
 func (m Error) title() string {
 	switch m.Status {
 	case http.StatusBadRequest:
+		if m.Item == "" {
+			return "That could not be read"
+		}
 		return "This address cannot be opened"
 	case http.StatusUnauthorized:
 		return "You were not signed in"
@@ -72,6 +75,9 @@ func (m Error) title() string {
 func (m Error) Lead() string {
 	switch m.Status {
 	case http.StatusBadRequest:
+		if m.Item == "" {
+			return "Nothing was changed. Go back, load the page again, and repeat what you did."
+		}
 		return "The address contains something that programs read in different ways, so it was stopped before it reached the application."
 	case http.StatusUnauthorized:
 		return "Nothing was changed. Open the page that you wanted and try again."

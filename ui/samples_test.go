@@ -136,6 +136,7 @@ func samples() []sample {
 		{"done", 200, Done{Target: payroll, Flow: "flow-id"}},
 		{"denied", 403, Denied{Common: c, Target: payroll, Identity: ada, Rule: "contractors at night", Reference: "01JX7Q3M8T5V"}},
 		{"error-400", 400, Error{Status: 400, Item: "%2f in the path", Option: "encoded_slash", Reference: "01JX7Q3M8T5V"}},
+		{"error-400-form", 400, Error{Status: 400, Reference: "01JX7Q3M8T5V", Back: "/"}},
 		{"error-404", 404, Error{Status: 404, Reference: "01JX7Q3M8T5V", Back: "/"}},
 		{"error-421", 421, Error{Status: 421, Host: "other.example.com", Reference: "01JX7Q3M8T5V"}},
 		{"error-429", 429, Error{Status: 429, RetryAfter: 42 * time.Minute, Detail: "A passkey works at once, also now.", Reference: "01JX7Q3M8T5V"}},

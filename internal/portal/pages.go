@@ -177,6 +177,9 @@ func (c *call) comeBack() string {
 func (p *Portal) errorPage(c *call, err error) {
 	e := p.known(err)
 	retryAfter(c.w, e)
+	if errors.Is(e, errBody) {
+		e = &flow.Error{Type: e.Type, Status: e.Status} // its text is for programs
+	}
 	page := ui.Error{Status: e.Status, Detail: e.Detail, RetryAfter: e.RetryAfter, Reference: c.visit.RequestID, Back: "/"}
 	if err := p.show(c, e.Status, "error", page); err != nil {
 		p.log("render the error page", err)
