@@ -1,8 +1,26 @@
 package policy
 
+import "time"
+
 // maxRequirement bounds the text of a requirement, in bytes: the id of a challenge carries it,
 // and that id must fit an address.
 const maxRequirement = 2048
+
+// Carried is as much of the requirement as the id of a challenge can carry: all of it, or, of
+// requirements that are too long together, the first that the subject does not meet at a time.
+// Each is short enough alone, and whoever comes back with one is asked for the next. A nil
+// subject is an anonymous visitor.
+func (r *Requirement) Carried(s *Subject, now time.Time) *Requirement {
+	if r.takes(maxRequirement) >= 0 {
+		return r
+	}
+	for _, part := range r.children {
+		if !part.MetBy(s, now) {
+			return part.Carried(s, now)
+		}
+	}
+	return r
+}
 
 // short is the requirement, or nil for one that is too long with named requirements written out.
 // Counting ends at the limit: names that stand for one another many times over cost nothing.

@@ -55,7 +55,7 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 // challenge leads a person to a page, and tells a program what is missing.
 func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) {
 	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule(), RequestID: id}
-	required := q.everything()
+	required := q.everything().Carried(q.subject, q.now)
 	if required != nil {
 		p.Required = required.String()
 	}
