@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -287,95 +286,6 @@ func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, e
 	return s, err
 }
 
-// decide judges the request as it was received and, after a rewrite or with an encoded slash,
-// in its other readings too. The first reading that does not pass decides.
-func (g *Gate) decide(q *request) policy.Decision {
-	p := g.Policy()
-	q.asked = p
-	r := q.question()
-	subject := g.subject(q)
-	if len(q.spent) > 0 {
-		subject = withProofs(subject, q.spent)
-	}
-	q.subject = subject
-	if p.HasReports() {
-		asked := r // a copy: reporting keeps no request on the stack
-		q.reports = p.Report(&asked, subject, q.now)
-	}
-	d := q.judge(p, &r, subject)
-	q.spends = d.Spends()
-	for _, reading := range q.further() {
-		if d.Outcome() != policy.Allow {
-			break
-		}
-		if reading.Path != r.Path || reading.RawQuery != r.RawQuery {
-			r.Path, r.RawQuery = reading.Path, reading.RawQuery
-			d = q.judge(p, &r, subject)
-			for _, proof := range d.Spends() {
-				if !slices.Contains(q.spends, proof) {
-					q.spends = append(q.spends, proof)
-				}
-			}
-		}
-	}
-	return d
-}
-
-// subject is the visitor as the policy reads one, on this device; nil for nobody.
-func (g *Gate) subject(q *request) *policy.Subject {
-	if q.session == nil {
-		return nil
-	}
-	s := q.session.Subject()
-	if q.cookies.Device == "" {
-		return s
-	}
-	at := g.Flows.RememberedAt(q.session, q.cookies.Device)
-	if at.IsZero() {
-		return s
-	}
-	here := *s
-	here.RememberedAt = at
-	return &here
-}
-
-// question is the request, in its first reading, as the policy is asked about it.
-func (q *request) question() policy.Request {
-	return policy.Request{
-		Method: q.method(), Host: q.host.name, Path: q.original.path, RawQuery: q.original.query,
-		Header: q.r.Header, ClientIP: q.arrival.ClientIP,
-	}
-}
-
-// everything is what all readings of the request ask for together, so that a visitor is asked
-// once for what several rules need; nil when none asks for anything.
-func (q *request) everything() *policy.Requirement {
-	var all *policy.Requirement
-	var texts []string
-	r := q.question()
-	for _, reading := range q.readings() {
-		r.Path, r.RawQuery = reading.Path, reading.RawQuery
-		d := q.judge(q.asked, &r, q.subject)
-		one := d.Requirement()
-		if one == nil || all != nil && one == policy.SignedIn() || slices.Contains(texts, one.String()) {
-			continue
-		}
-		if all == policy.SignedIn() { // whoever meets another one is signed in
-			all = nil
-		}
-		all, texts = policy.Both(all, one), append(texts, one.String())
-	}
-	return all
-}
-
-// judge asks the policy about one reading of the request.
-func (q *request) judge(p *policy.Policy, r *policy.Request, s *policy.Subject) policy.Decision {
-	if q.arrival.Allowed.Outcome() == policy.Allow {
-		return p.Uphold(q.arrival.Allowed, r, s, q.now)
-	}
-	return p.Decide(r, s, q.now)
-}
-
 // identify sets what the upstream learns about the visitor.
 func (g *Gate) identify(q *request) error {
 	if q.session == nil {
@@ -420,35 +330,6 @@ func (g *Gate) origin(q *request) string {
 		return "https://" + q.host.display(true)
 	}
 	return ""
-}
-
-// portal serves the gateway's own pages and API.
-func (g *Gate) portal(q *request) {
-	if q.unknown != nil {
-		g.unavailable(q)
-		return
-	}
-	v := g.visit(q)
-	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: "portal", Session: q.session, RequestID: v.RequestID})
-	}
-	g.serve(q, v)
-}
-
-// visit is what the portal learns of a request.
-func (g *Gate) visit(q *request) *visit.Visit {
-	return &visit.Visit{
-		Session: q.session, Browser: q.cookies.Browser, Device: q.cookies.Device, IP: q.arrival.ClientIP, Host: q.host.display(!q.plain), Origin: g.origin(q), Plain: q.plain,
-		Loopback: q.host.loopback() && q.arrival.ClientIP.Unmap().IsLoopback(), RequestID: g.requestID(),
-	}
-}
-
-// serve has the portal answer.
-func (g *Gate) serve(q *request, v *visit.Visit) {
-	// The portal sees the request as it was received, whatever a rewrite made of it.
-	r := q.r.Clone(visit.With(q.r.Context(), v))
-	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = q.original.path, "", q.original.query
-	g.Portal.ServeHTTP(q.w, r)
 }
 
 // verdict is a decision as logs and placeholders see it.
