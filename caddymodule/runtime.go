@@ -32,7 +32,7 @@ const (
 	cachedSessions = 1 << 17
 	// keptRefusals bounds the refusals held in memory: so many of people, and of strangers.
 	keptRefusals = 1000
-	// keptEvents likewise bounds audit events: so many things done, and tries refused.
+	// keptEvents likewise bounds audit events: so many of each sort.
 	keptEvents = 1000
 	sweepEvery = time.Minute
 	sweepBatch = 500

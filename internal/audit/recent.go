@@ -5,29 +5,35 @@ import (
 	"sync"
 )
 
-// Recent keeps the latest events in memory, for people who look at what just happened. Refused
-// tries are kept apart, so that nobody who guesses pushes the rest out. The zero value keeps
-// none. Its methods are safe for parallel use.
+// Recent keeps the latest events in memory, for people who look at what just happened. Each sort
+// has room of its own: nobody who guesses pushes out what was done, and nobody who signs in
+// pushes out alarms and what administrators did. The zero value keeps none. Its methods are safe
+// for parallel use.
 type Recent struct {
-	mu            sync.Mutex
-	done, refused ring
+	mu                     sync.Mutex
+	refused, grave, common ring
 }
 
 // NewRecent returns one that keeps so many events of each sort.
 func NewRecent(size int) *Recent {
-	return &Recent{done: make(ring, 0, size), refused: make(ring, 0, size)}
+	return &Recent{refused: newRing(size), grave: newRing(size), common: newRing(size)}
 }
 
-// ring holds events in the order in which they came; its capacity bounds it.
-type ring []Event
+// ring holds the last events, as many as it has room for; when it is full, the oldest is at at.
+type ring struct {
+	events []Event
+	at     int
+}
+
+func newRing(size int) ring { return ring{events: make([]Event, 0, size)} }
 
 func (r *ring) add(ev Event) {
 	switch {
-	case len(*r) < cap(*r):
-		*r = append(*r, ev)
-	case len(*r) > 0:
-		copy(*r, (*r)[1:])
-		(*r)[len(*r)-1] = ev
+	case len(r.events) < cap(r.events):
+		r.events = append(r.events, ev)
+	case len(r.events) > 0:
+		r.events[r.at] = ev
+		r.at = (r.at + 1) % len(r.events)
 	}
 }
 
@@ -35,18 +41,21 @@ func (r *ring) add(ev Event) {
 func (r *Recent) Record(ev Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ev.Kind == FactorRefused || ev.Kind == BreakGlassRefused {
+	switch {
+	case ev.Kind == FactorRefused || ev.Kind == BreakGlassRefused:
 		r.refused.add(ev)
-		return
+	case ev.Kind.Alarming() || ev.ByAdmin:
+		r.grave.add(ev)
+	default:
+		r.common.add(ev)
 	}
-	r.done.add(ev)
 }
 
 // List returns at most limit events, the newest first: of one user, also those that the user
 // caused as an administrator, or of all when userID is empty.
 func (r *Recent) List(userID string, limit int) []Event {
 	r.mu.Lock()
-	all := slices.Concat(r.done, r.refused)
+	all := slices.Concat(r.grave.events, r.common.events, r.refused.events)
 	r.mu.Unlock()
 	all = slices.DeleteFunc(all, func(ev Event) bool { return userID != "" && ev.UserID != userID && ev.ActorID != userID })
 	slices.SortStableFunc(all, func(a, b Event) int { return b.Time.Compare(a.Time) })

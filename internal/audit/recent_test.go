@@ -43,3 +43,34 @@ func TestRecent(t *testing.T) {
 		t.Errorf("the zero value keeps %v", got)
 	}
 }
+
+// Sign-ins push neither alarms out nor what administrators did, and those push no sign-ins out.
+func TestSignInsPushNoAlarmsOut(t *testing.T) {
+	r := NewRecent(3)
+	start := time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
+	at := 0
+	record := func(ev Event) {
+		ev.Time = start.Add(time.Duration(at) * time.Second)
+		at++
+		r.Record(ev)
+	}
+	record(Event{Kind: FactorProven, UserID: "first"})
+	for _, ev := range []Event{{Kind: BreakGlassUsed}, {Kind: KeyCloned}, {Kind: AccountLocked, ByAdmin: true}} {
+		record(ev)
+	}
+	for range 7 {
+		record(Event{Kind: SessionStarted})
+		record(Event{Kind: FactorRefused})
+		record(Event{Kind: BreakGlassRefused})
+	}
+	var got []Kind
+	for _, ev := range r.List("", 100) {
+		got = append(got, ev.Kind)
+	}
+	want := []Kind{
+		BreakGlassRefused, FactorRefused, SessionStarted, BreakGlassRefused, SessionStarted, SessionStarted, AccountLocked, KeyCloned, BreakGlassUsed,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, expected %v", got, want)
+	}
+}
