@@ -61,7 +61,9 @@ type AdminRefusals struct {
 	Identity Identity
 	// Reference is what was looked for and not found; empty when nothing was.
 	Reference string
-	Refusals  []Refusal
+	// Findable is set when Reference looks like one, so that it can stand in a command.
+	Findable bool
+	Refusals []Refusal
 }
 
 // Refusal is one request that was not forwarded.

@@ -303,11 +303,14 @@ func TestRefusalsAreFound(t *testing.T) {
 	record("fine", 20*time.Second, alice(t, ""), "/page")
 	record("b", 30*time.Second, alice(t, ""), "/never")
 	var ids []string
-	for _, e := range recent.Recent() {
+	for _, e := range recent.Recent(10) {
 		ids = append(ids, e.RequestID)
 	}
 	if got := strings.Join(ids, ", "); got != "b, stranger 9, stranger 8, stranger 7, a" {
 		t.Errorf("kept: %s", got)
+	}
+	if two := recent.Recent(2); len(two) != 2 || two[1].RequestID != "stranger 9" {
+		t.Errorf("the latest two: %+v", two)
 	}
 	e, ok := recent.Find("a")
 	if !ok || e.Rule != "admin" || e.Visitor.Email != "alice@example.com" || len(e.Missing) == 0 {

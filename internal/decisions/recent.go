@@ -51,10 +51,11 @@ func (r *Recent) held() []*Event {
 	return slices.DeleteFunc(all, func(ev *Event) bool { return ev == nil })
 }
 
-// Recent lists the refusals that are kept, the newest first.
-func (r *Recent) Recent() []Entry {
+// Recent lists at most limit of the refusals that are kept, the newest first.
+func (r *Recent) Recent(limit int) []Entry {
 	events := r.held()
 	slices.SortStableFunc(events, func(a, b *Event) int { return b.Time.Compare(a.Time) })
+	events = events[:min(len(events), limit)]
 	out := make([]Entry, len(events))
 	for i, ev := range events {
 		out[i] = ev.entry()

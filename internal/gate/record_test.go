@@ -48,7 +48,7 @@ func TestRefusalsAreKeptByReference(t *testing.T) {
 		}
 	}
 	y.forwarded(req("GET", "/page", with(cookie)...))
-	if n := len(recent.Recent()); n != 5 {
+	if n := len(recent.Recent(10)); n != 5 {
 		t.Errorf("%d refusals are kept", n)
 	}
 }
@@ -98,8 +98,8 @@ func TestRefusedRequestsDoNotStayInMemory(t *testing.T) {
 				t.Fatalf("%s: status %d", name, w.Code)
 			}
 		}
-		if kept := int64(inUse()) - int64(before); kept > most || len(recent.Recent()) != count {
-			t.Errorf("%s: %d refusals keep %d KiB", name, len(recent.Recent()), kept>>10)
+		if kept := int64(inUse()) - int64(before); kept > most || len(recent.Recent(count)) != count {
+			t.Errorf("%s: %d refusals keep %d KiB", name, len(recent.Recent(count)), kept>>10)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -48,6 +49,9 @@ func (p *Portal) showPolicy(c *call, a flow.Administrator) error {
 	asked := chosen(inForce, m.Policy)
 	m.Policy = asked.Name
 	why, field, err := p.answer(c, a, asked.Policy, &m)
+	if err != nil && field == "" {
+		return err
+	}
 	if err != nil {
 		m.Problems = append(m.Problems, ui.Problem{Field: field, Text: err.Error()})
 		return p.show(c, http.StatusBadRequest, "portal", m)
@@ -91,7 +95,8 @@ func (p *Portal) showReadiness(c *call, a flow.Administrator) error {
 	return p.show(c, http.StatusOK, "portal", m)
 }
 
-// answer explains the request that the form describes. The error is for the field.
+// answer explains the request that the form describes. The error is for the field, or, without
+// one, no fault of the form.
 func (p *Portal) answer(c *call, a flow.Administrator, asked *policy.Policy, m *ui.AdminPolicy) (why policy.Explanation, field string, err error) {
 	now := p.engine.Now()
 	proven, err := policy.ParseFactors(m.Factors, now)
@@ -107,8 +112,11 @@ func (p *Portal) answer(c *call, a flow.Administrator, asked *policy.Policy, m *
 	var s *policy.Subject
 	if m.User != "" {
 		u, err := a.Find(c.ctx(), m.User)
-		if err != nil {
+		switch {
+		case errors.Is(err, flow.ErrNotFound):
 			return why, "user", errors.New("Nobody has this address or id.") //nolint:staticcheck // a sentence for people
+		case err != nil:
+			return why, "", err
 		}
 		s = &policy.Subject{
 			ID: u.ID, Email: u.PrimaryEmail().Address, Name: u.Name, Groups: u.AllGroups(), CustomClaims: u.AllClaims(), Factors: proven, StartedAt: now,
@@ -145,18 +153,18 @@ func whys(list []policy.RuleReport) []ui.RuleWhy {
 // shownRefusals bounds the list of refusals.
 const shownRefusals = 100
 
+// reference is what answers carry. Nothing else may stand in a command that somebody copies.
+var reference = regexp.MustCompile(`^request-[a-z2-7]{1,64}$`)
+
 func (p *Portal) showRefusals(c *call, _ flow.Administrator) error {
 	m := ui.AdminRefusals{Common: p.common(c, ""), Identity: p.identity(c)}
 	if id := strings.TrimSpace(c.r.URL.Query().Get("reference")); id != "" {
 		if _, ok := p.refusals.Find(id); ok {
 			return c.redirect(ui.PathAdminRefusals + "/" + url.PathEscape(id))
 		}
-		m.Reference = id
+		m.Reference, m.Findable = id, reference.MatchString(id)
 	}
-	for i, e := range p.refusals.Recent() {
-		if i == shownRefusals {
-			break
-		}
+	for _, e := range p.refusals.Recent(shownRefusals) {
 		m.Refusals = append(m.Refusals, refusalRow(&e))
 	}
 	return p.show(c, http.StatusOK, "portal", m)
