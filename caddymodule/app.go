@@ -36,9 +36,12 @@ func init() {
 // `stepgate_factor_refused`, `stepgate_factor_added`, `stepgate_factor_removed`,
 // `stepgate_session_started`, `stepgate_session_upgraded`, `stepgate_session_revoked`,
 // `stepgate_account_created`, `stepgate_account_locked`, `stepgate_account_unlocked`,
-// `stepgate_account_deleted`, `stepgate_attempts_locked`, `stepgate_password_changed`,
-// `stepgate_password_reset` and `stepgate_invitation_issued`, with `user_id`, `session_id`,
-// `factor`, `reason`, `by_admin` and `actor_id`.
+// `stepgate_account_deleted`, `stepgate_groups_changed`, `stepgate_claims_changed`,
+// `stepgate_reset_link_issued`, `stepgate_attempts_locked`, `stepgate_password_changed`,
+// `stepgate_password_reset`, `stepgate_device_remembered`, `stepgate_device_forgotten`,
+// `stepgate_invitation_issued`, `stepgate_break_glass_issued`, `stepgate_break_glass_revoked`,
+// `stepgate_break_glass_refused`, `stepgate_break_glass_used` and `stepgate_webauthn_cloned`,
+// with `user_id`, `session_id`, `factor`, `reason`, `by_admin` and `actor_id`.
 type App struct {
 	// StoreRaw is where state is kept.
 	// Default: bolt in Caddy's data directory.

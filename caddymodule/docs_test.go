@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,4 +91,33 @@ func completed(example string) string {
 		example += "\ndefault: {require: signed_in}\n"
 	}
 	return example
+}
+
+// The manual of App names every kind of event, and no other.
+func TestTheManualNamesEveryEvent(t *testing.T) {
+	text := func(file, from, to string) string {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, begins := strings.Cut(string(source), from)
+		part, _, ends := strings.Cut(rest, to)
+		if !begins || !ends {
+			t.Fatalf("%s has nothing between %q and %q", file, from, to)
+		}
+		return part
+	}
+	names := func(expression, in string) []string {
+		var out []string
+		for _, m := range regexp.MustCompile(expression).FindAllStringSubmatch(in, -1) {
+			out = append(out, m[1])
+		}
+		slices.Sort(out)
+		return out
+	}
+	want := names(`\bKind = "(\w+)"`, text("../internal/audit/audit.go", "// The kinds of events.", "// Alarming"))
+	got := names("`stepgate_(\\w+)`", text("app.go", "emitted as events:", "type App struct"))
+	if len(want) == 0 || !slices.Equal(got, want) {
+		t.Errorf("the manual names %v, there are %v", got, want)
+	}
 }

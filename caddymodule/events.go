@@ -28,7 +28,8 @@ func (a *App) emit(name string, data map[string]any) {
 }
 
 // auditLog takes audit events: it writes them to the log named stepgate.audit, which operators
-// can route, counts them, keeps the latest for the pages of administrators, and emits them as events named stepgate_ and the kind.
+// can route, counts them, keeps the latest for the pages of administrators, and emits them as
+// events named stepgate_ and the kind.
 type auditLog struct {
 	app    *App
 	logger *zap.Logger

@@ -146,7 +146,7 @@ func simulationText(w io.Writer, s *simulation) error {
 		case more > 0:
 			who += fmt.Sprintf(" and %d more", more)
 		}
-		fmt.Fprintf(&b, "%s -> %s\n    %s by %s\n    for example %s %s at %s, %s\n", sideText(c.Before), sideText(c.After), plural(c.Requests, "request"), who,
+		fmt.Fprintf(&b, "%s -> %s\n    %s by %s\n    for example %s %s at %s, %s\n", side(c.Before), side(c.After), plural(c.Requests, "request"), who,
 			c.Example.Method, c.Example.URL, c.Example.Time.Format(time.RFC3339), c.Example.RequestID)
 		if len(c.Example.Missing) > 0 {
 			e := policy.Explanation{Missing: c.Example.Missing}
@@ -172,13 +172,6 @@ func simulationText(w io.Writer, s *simulation) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-func sideText(s policy.Side) string {
-	if s.Floor != "" {
-		return fmt.Sprintf("%s (%s, floor %s)", s.Outcome, s.Rule, s.Floor)
-	}
-	return fmt.Sprintf("%s (%s)", s.Outcome, s.Rule)
 }
 
 func plural(n int, what string) string {

@@ -16,9 +16,9 @@ var (
 	errIncomplete = errors.New("the line is no decision: time, outcome, method, host or path is missing")
 )
 
-// Read calls each for every decision of a log, with its line number, in order. A line that is none is given to bad,
-// with its number and what is wrong with it, and passed over; empty lines are none either but
-// are not told. The error is that of r or of each.
+// Read calls each for every decision of a log, with its line number, in order. A line that is
+// none is given to bad, with its number and what is wrong with it, and passed over; empty lines
+// are none either but are not told. The error is that of r or of each.
 func Read(r io.Reader, each func(line int, e Entry) error, bad func(line int, err error)) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for number := 1; ; number++ {

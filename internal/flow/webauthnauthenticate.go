@@ -28,9 +28,9 @@ func (e *Engine) keyProof(u *account.User, k webauthn.Credential, verified bool,
 
 // StartAuthentication begins an authentication by WebAuthn and returns the options for the
 // browser. In a session, the credentials of its user may answer, and of them those that bring
-// the flow further when there are any; without one, any discoverable credential, or, when an e-mail address is given, those of its account. For an address
-// without an account the answer is of the same form. required, which may be nil, is what the
-// flow asks for.
+// the flow further when there are any; without one, any discoverable credential, or, when an
+// e-mail address is given, those of its account. For an address without an account the answer is
+// of the same form. required, which may be nil, is what the flow asks for.
 func (e *Engine) StartAuthentication(ctx context.Context, v Visitor, email string, required *policy.Requirement) (json.RawMessage, error) {
 	if !e.offersKeys() {
 		return nil, ErrNotOffered
