@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -30,7 +31,7 @@ func policyDiff() *cobra.Command {
 			if asJSON {
 				err = printJSON(c.OutOrStdout(), found)
 			} else {
-				err = diffText(c.OutOrStdout(), &found)
+				err = diffText(c.OutOrStdout(), &found, colored())
 			}
 			if err == nil && found.Total > 0 {
 				err = &exitError{status: exitFindings}
@@ -46,8 +47,9 @@ func policyDiff() *cobra.Command {
 const shown = 3
 
 // diffText is one line for each change of outcome of the requests that one pattern stands for.
-func diffText(w io.Writer, found *policy.Comparison) error {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+func diffText(w io.Writer, found *policy.Comparison, color bool) error {
+	var lines bytes.Buffer
+	t := tabwriter.NewWriter(&lines, 0, 4, 2, ' ', 0)
 	for _, g := range found.Groups {
 		methods, with := "any method", ""
 		if len(g.Methods) > 0 {
@@ -65,9 +67,41 @@ func diffText(w io.Writer, found *policy.Comparison) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	// Colours come last: the columns are measured without them.
+	i := 0
+	for line := range strings.Lines(lines.String()) {
+		if _, err := io.WriteString(w, marked(line, found.Groups[i].Before, found.Groups[i].After, color)); err != nil {
+			return err
+		}
+		i++
+	}
 	_, err := fmt.Fprintf(w, "%d of %d answers differ: %d requests, each tried by %d visitors\n",
 		found.Total, found.Requests*found.Visitors, found.Requests, found.Visitors)
 	return err
+}
+
+// marked colours a line about a change: red where more gets through than before, green where
+// less does.
+func marked(line string, before, after policy.Side, color bool) string {
+	was, is := openness(before.Outcome), openness(after.Outcome)
+	switch {
+	case !color || was == is:
+		return line
+	case is > was:
+		return "\x1b[31m" + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
+	}
+	return "\x1b[32m" + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
+}
+
+// openness orders outcomes by what they let through.
+func openness(outcome string) int {
+	switch outcome {
+	case policy.Allow.String():
+		return 2
+	case policy.SignIn.String(), policy.StepUp.String():
+		return 1
+	}
+	return 0
 }
 
 // side is an outcome and what made it.

@@ -58,7 +58,7 @@ func policySimulate() *cobra.Command {
 			if asJSON {
 				err = printJSON(c.OutOrStdout(), out)
 			} else {
-				err = simulationText(c.OutOrStdout(), &out)
+				err = simulationText(c.OutOrStdout(), &out, colored())
 			}
 			if err == nil && len(out.Changes) > 0 {
 				err = &exitError{status: exitFindings}
@@ -134,7 +134,7 @@ func quoted(names []string) string {
 	return strings.Join(out, ", ")
 }
 
-func simulationText(w io.Writer, s *simulation) error {
+func simulationText(w io.Writer, s *simulation, color bool) error {
 	var b strings.Builder
 	changed := 0
 	for _, c := range s.Changes {
@@ -146,7 +146,8 @@ func simulationText(w io.Writer, s *simulation) error {
 		case more > 0:
 			who += fmt.Sprintf(" and %d more", more)
 		}
-		fmt.Fprintf(&b, "%s -> %s\n    %s by %s\n    for example %s %s at %s, %s\n", side(c.Before), side(c.After), plural(c.Requests, "request"), who,
+		b.WriteString(marked(side(c.Before)+" -> "+side(c.After)+"\n", c.Before, c.After, color))
+		fmt.Fprintf(&b, "    %s by %s\n    for example %s %s at %s, %s\n", plural(c.Requests, "request"), who,
 			c.Example.Method, c.Example.URL, c.Example.Time.Format(time.RFC3339), c.Example.RequestID)
 		if len(c.Example.Missing) > 0 {
 			e := policy.Explanation{Missing: c.Example.Missing}
