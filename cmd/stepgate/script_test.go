@@ -27,6 +27,15 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the whole program as people do, from testdata/script.
 func TestScripts(t *testing.T) {
+	path := os.Getenv("PATH")
+	if raced {
+		dir, err := commands()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		path = dir + string(os.PathListSeparator) + path
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
 		Setup: func(env *testscript.Env) error {
@@ -36,6 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("XDG_DATA_HOME", env.WorkDir+"/data")
 			env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/config")
+			env.Setenv("PATH", path)
 			env.Setenv("PASSWORD", "seven quiet lamps over water")
 			s := newScene()
 			env.Setenv("UPSTREAM", strings.TrimPrefix(s.upstream.URL, "http://"))
