@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -386,5 +387,14 @@ func TestBounds(t *testing.T) {
 	}
 	if !errors.Is(err, ErrTooMany) {
 		t.Fatal(err)
+	}
+}
+
+// Groups of an identity provider are held to the same names: none joins two in the header that
+// applications read, and none administers.
+func TestGroupsOfProviders(t *testing.T) {
+	got := GroupsOfProvider([]string{"staff", "a,admins", AdminGroup, "", "a\nb", " x", strings.Repeat("g", maxGroup+1), "ops"})
+	if !slices.Equal(got, []string{"staff", "ops"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -41,6 +41,11 @@ func TestWhoAdministers(t *testing.T) {
 	two := h.mfa("ada@example.com", "B", "B")
 	_, err = h.Administrator(t.Context(), two)
 	ok(t, err)
+	rotated, old := two, two.Session.Snapshot()
+	old.ReadOnly = true
+	rotated.Session = old
+	_, err = h.Administrator(t.Context(), rotated)
+	refused(t, err, ErrSessionChanged)
 	h.clock.Advance(time.Hour + time.Second)
 	_, err = h.Administrator(t.Context(), two)
 	refused(t, err, ErrAdminProof)

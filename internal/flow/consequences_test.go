@@ -83,4 +83,33 @@ func TestLeavingEarlyTakesNothingBack(t *testing.T) {
 			break
 		}
 	}
+	for n := range int64(150) {
+		h := newHouse(t)
+		u := h.user("alice@example.com", true)
+		v, other := as(h.signIn("alice@example.com")), h.signIn("alice@example.com")
+		err := h.SetPassword(leaving(t, n), v, fresh)
+		if _, changed := h.AuthenticatePassword(t.Context(), anon(), "alice@example.com", fresh); changed == nil {
+			if _, err := h.sessions.Get(t.Context(), u.ID, other.Session.ID); err == nil || !h.told("alice@example.com", "Your password was changed") {
+				t.Errorf("leaving after %d: the password is new, and another session goes on, or nobody was told", n)
+			}
+		}
+		if err == nil {
+			break
+		}
+	}
+	for n := range int64(150) {
+		h := newHouse(t)
+		u := h.user("alice@example.com", true)
+		r, _ := h.enrol(as(h.signIn("alice@example.com")))
+		app := must(h.Operator(false).Find(t.Context(), u.ID)).TOTP.ID
+		err := h.RemoveFactor(leaving(t, n), as(r), app, true)
+		if must(h.Operator(false).Find(t.Context(), u.ID)).TOTP == nil {
+			if s, err := h.lookup2(r.Cookie); err != nil || len(s.Factors) != 1 || !h.told("alice@example.com", "Removed from your account") {
+				t.Errorf("leaving after %d: the app is gone, its proof is not, or nobody was told", n)
+			}
+		}
+		if err == nil {
+			break
+		}
+	}
 }

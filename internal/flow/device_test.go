@@ -117,10 +117,15 @@ func TestRememberedOnlyAfterCompleteMFAInThisBrowser(t *testing.T) {
 	h.enrol(as(h.signIn("alice@example.com")))
 	half, err := h.AuthenticatePassword(t.Context(), browser(anon(), "B"), "alice@example.com", secret)
 	ok(t, err)
+	mailed := h.mfa("alice@example.com", "B", "B") // and a password with the mailbox that resets it
+	id, code := h.code(mailed, "alice@example.com")
+	both := browser(as(must(h.AuthenticatePassword(t.Context(), browser(anon(), "B"), "alice@example.com", secret))), "B")
+	both = browser(as(must(h.AuthenticateCode(t.Context(), both, id, code))), "B")
 	for name, c := range map[string]struct {
 		v        Visitor
 		required string
 	}{
+		"two proofs of one thing":      {both, `{"all_of":["password","email_otp"],"remember_device":"30d"}`},
 		"one factor":                   {browser(as(half), "B"), rememberRequired},
 		"the password elsewhere":       {h.mfa("alice@example.com", "C", "B"), rememberRequired},
 		"a cookie carried elsewhere":   {browser(h.mfa("alice@example.com", "B", "B"), "C"), rememberRequired},
@@ -249,10 +254,9 @@ func TestWhoseSessionRemembers(t *testing.T) {
 	if n := len(must(h.Operator(false).Find(t.Context(), userID)).Devices); n != 1 || d.Value == "" || d.Value == device {
 		t.Errorf("%d devices of one browser", n)
 	}
-	rotated := *v.Session.Snapshot()
-	rotated.ReadOnly = true
 	old := v
-	old.Session = &rotated
+	old.Session = v.Session.Snapshot()
+	old.Session.ReadOnly = true
 	refused(t, second(h.RememberDevice(t.Context(), old, parsed(t, rememberRequired))), ErrSessionChanged)
 	ok(t, h.Operator(false).RevokeSessions(t.Context(), userID))
 	refused(t, second(h.RememberDevice(t.Context(), v, parsed(t, rememberRequired))), ErrNoSession)
