@@ -18,10 +18,8 @@ import (
 	"github.com/stepgate/stepgate/factors/oauth"
 	"github.com/stepgate/stepgate/factors/wallet"
 	"github.com/stepgate/stepgate/factors/webauthn"
-	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
-	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -120,48 +118,6 @@ type App struct {
 	gone bool
 	// origin is the one of the first gated site of the server originServer.
 	origin, originServer string
-}
-
-// SessionConfig says when sessions end.
-type SessionConfig struct {
-	// Lifetime ends a session this long after its start.
-	// Default: 24h.
-	Lifetime caddy.Duration `json:"lifetime,omitempty"`
-	// Idle ends a session this long after its last request.
-	// Default: 1h.
-	Idle caddy.Duration `json:"idle,omitempty"`
-}
-
-// LockoutConfig says when failures in a row pause an account.
-type LockoutConfig struct {
-	// After is the number of failures that pauses, 3 to 50.
-	// Default: 10.
-	After int `json:"after,omitempty"`
-	// For is how long the pause lasts, 1m to 24h.
-	// Default: 1h.
-	For caddy.Duration `json:"for,omitempty"`
-}
-
-func (l LockoutConfig) lockout() account.Lockout {
-	out := account.DefaultLockout
-	if l.After != 0 {
-		out.After = l.After
-	}
-	if l.For != 0 {
-		out.For = time.Duration(l.For)
-	}
-	return out
-}
-
-// RegistrationConfig says who may make an account.
-type RegistrationConfig struct {
-	// Mode is closed (administrators make accounts), invite (administrators invite people),
-	// or open (anybody who proves a mailbox).
-	// Default: invite.
-	Mode string `json:"mode,omitempty"`
-	// Domains limits open registration to mailboxes of these domains.
-	// Default: all.
-	Domains []string `json:"domains,omitempty"`
 }
 
 // CaddyModule implements caddy.Module.
@@ -319,30 +275,6 @@ func (a *App) Validate() error {
 		return errors.New("lockout: after 3 to 50 failures, for 1m to 24h")
 	}
 	return nil
-}
-
-// check refuses limits under which nobody could work, and those that no longer end anything.
-func (s SessionConfig) check() error {
-	l := s.limits()
-	if l.Lifetime < time.Minute || l.Idle < time.Minute || l.Idle > l.Lifetime {
-		return errors.New("lifetime and idle are at least 1m, and idle is at most lifetime")
-	}
-	if l.Lifetime > 30*24*time.Hour {
-		return errors.New("lifetime is at most 30d (NIST SP 800-63B-4, section 2.1.3)")
-	}
-	return nil
-}
-
-func (s SessionConfig) limits() session.Limits {
-	l := session.DefaultLimits
-	if s.Lifetime != 0 {
-		l.Lifetime = time.Duration(s.Lifetime)
-		l.Idle = min(l.Idle, l.Lifetime)
-	}
-	if s.Idle != 0 {
-		l.Idle = time.Duration(s.Idle)
-	}
-	return l
 }
 
 // Start implements caddy.App. It opens the store and watches the policy files.
