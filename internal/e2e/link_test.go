@@ -4,29 +4,8 @@ import (
 	"encoding/json"
 	"testing"
 
-	"github.com/chromedp/chromedp"
+	"github.com/stepgate/stepgate/internal/browsertest"
 )
-
-// another opens a tab that shares no cookie with this one, as a browser of somebody else.
-func (b *tab) another(name string) *tab {
-	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	b.t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		b.t.Fatal(err)
-	}
-	return &tab{t: b.t, ctx: ctx, name: b.name + "-" + name}
-}
-
-// count tells how many elements of the page a selector finds.
-func (b *tab) count(selector string) int {
-	b.t.Helper()
-	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`document.querySelectorAll('`+selector+`').length`))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return n
-}
 
 // mailed lists the links that somebody was sent.
 func (d *demo) mailed(to string) map[string]bool {
@@ -59,52 +38,47 @@ func TestScannerInABrowser(t *testing.T) {
 	ask := func() (link string) {
 		t.Helper()
 		seen := d.mailed("you@example.com")
-		b.open(d.base + "/payments")
-		b.sees("Sign in")
-		b.fill("email", "you@example.com")
-		b.press("link")
-		b.sees("Look into your mail")
+		b.Open(d.base + "/payments")
+		b.Sees("Sign in")
+		b.Fill("email", "you@example.com")
+		b.Press("link")
+		b.Sees("Look into your mail")
 		return d.mail("you@example.com", func(m message) bool { return m.Link != "" && !seen[m.Link] }).Link
 	}
 
 	link := ask()
-	scanner := b.another("scanner")
+	scanner := b.Another("scanner")
 	for range 2 {
-		scanner.open(link)
-		scanner.sees("One step left")
-		if n := scanner.count("form"); n != 0 {
+		scanner.Open(link)
+		scanner.Sees("One step left")
+		if n := browsertest.Eval[int](scanner, `document.forms.length`); n != 0 {
 			t.Errorf("the page has %d forms", n)
 		}
-		if _, err := chromedp.Run(scanner.ctx, chromedp.Evaluate[bool](`
+		browsertest.Eval[bool](scanner, `
 			for (const f of document.forms) f.submit();
 			for (const e of document.querySelectorAll('button, a, input')) e.click();
-			true`)); err != nil {
-			t.Fatal(err)
-		}
+			true`)
 	}
-	scanner.shot("1-code")
-	scanner.open(d.base + "/payments")
-	scanner.sees("Sign in")
+	scanner.Shot("1-code")
+	scanner.Open(d.base + "/payments")
+	scanner.Sees("Sign in")
 
-	b.open(link)
-	b.sees("Finish signing in")
-	b.shot("2-here")
-	b.press("Sign in")
-	b.sees("Coffee Roasters")
+	b.Open(link)
+	b.Sees("Finish signing in")
+	b.Shot("2-here")
+	b.Press("Sign in")
+	b.Sees("Coffee Roasters")
 	b.signOut(d)
 
 	link = ask()
-	scanner.open(link)
-	scanner.sees("One step left")
-	code, err := chromedp.Run(scanner.ctx, chromedp.Evaluate[string](`document.querySelector('.big-code').innerText.trim()`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.fill("code", "0000-0000")
-	b.press("Sign in")
-	b.sees("This code is not right")
-	b.shot("3-wrong-code")
-	b.fill("code", code)
-	b.press("Sign in")
-	b.sees("Coffee Roasters")
+	scanner.Open(link)
+	scanner.Sees("One step left")
+	code := browsertest.Eval[string](scanner, `document.querySelector('.big-code').innerText.trim()`)
+	b.Fill("code", "0000-0000")
+	b.Press("Sign in")
+	b.Sees("This code is not right")
+	b.Shot("3-wrong-code")
+	b.Fill("code", code)
+	b.Press("Sign in")
+	b.Sees("Coffee Roasters")
 }

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 )
@@ -124,42 +123,42 @@ default: {require: signed_in}
 	}
 	login := func() {
 		t.Helper()
-		b.fill("username", "test-user2")
-		b.fill("password", "verysecure")
-		b.press("Login")
+		b.Fill("username", "test-user2")
+		b.Fill("password", "verysecure")
+		b.Press("Login")
 	}
 
-	b.open(d.base + "/report")
-	b.press("Staff directory")
+	b.Open(d.base + "/report")
+	b.Press("Staff directory")
 	login()
-	b.sees("This identity belongs to no account here")
-	b.shot("1-unknown")
-	b.fill("email", "alice@example.com")
-	b.fill("password", goodPassword)
-	b.do(chromedp.Click(chromedp.CSS(`button[value="password"]`)))
-	b.sees("application /report for alice@example.com")
+	b.Sees("This identity belongs to no account here")
+	b.Shot("1-unknown")
+	b.Fill("email", "alice@example.com")
+	b.Fill("password", goodPassword)
+	b.Click(`button[value="password"]`)
+	b.Sees("application /report for alice@example.com")
 
-	b.open(d.base + "/.stepgate/account")
-	b.press("Connect")
+	b.Open(d.base + "/.stepgate/account")
+	b.Press("Connect")
 	login()
-	b.sees("Where you are signed in")
-	b.shot("2-connected")
-
-	b.signOut(d)
-	b.open(d.base + "/report")
-	b.press("Staff directory")
-	login()
-	b.sees("application /report for alice@example.com")
-	b.open(d.base + "/staff/one")
-	b.sees("application /staff/one")
+	b.Sees("Where you are signed in")
+	b.Shot("2-connected")
 
 	b.signOut(d)
-	b.open(d.base + "/staff/two")
-	b.fill("email", "alice@example.com")
-	b.fill("password", goodPassword)
-	b.do(chromedp.Click(chromedp.CSS(`button[value="password"]`)))
-	b.sees("Confirm it’s you")
-	b.press("Staff directory")
+	b.Open(d.base + "/report")
+	b.Press("Staff directory")
 	login()
-	b.sees("application /staff/two for alice@example.com")
+	b.Sees("application /report for alice@example.com")
+	b.Open(d.base + "/staff/one")
+	b.Sees("application /staff/one")
+
+	b.signOut(d)
+	b.Open(d.base + "/staff/two")
+	b.Fill("email", "alice@example.com")
+	b.Fill("password", goodPassword)
+	b.Click(`button[value="password"]`)
+	b.Sees("Confirm it’s you")
+	b.Press("Staff directory")
+	login()
+	b.Sees("application /staff/two for alice@example.com")
 }

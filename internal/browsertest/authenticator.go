@@ -1,0 +1,30 @@
+package browsertest
+
+import (
+	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+)
+
+// Authenticator puts a virtual authenticator into the tab, which agrees to everything at once.
+func (b *Tab) Authenticator(o webauthn.VirtualAuthenticatorOptions) webauthn.AuthenticatorID {
+	b.T.Helper()
+	if _, err := chromedp.Call(b.Ctx, webauthn.Enable, webauthn.EnableParams{}); err != nil {
+		b.T.Fatal(err)
+	}
+	o.Protocol, o.Ctap2version, o.AutomaticPresenceSimulation = "ctap2", "ctap2_1", true
+	r, err := chromedp.Call(b.Ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &o})
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return r.AuthenticatorID
+}
+
+// Credentials lists what the authenticator holds.
+func (b *Tab) Credentials(id webauthn.AuthenticatorID) []*webauthn.Credential {
+	b.T.Helper()
+	r, err := chromedp.Call(b.Ctx, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: id})
+	if err != nil {
+		b.T.Fatal(err)
+	}
+	return r.Credentials
+}
