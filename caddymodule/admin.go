@@ -22,7 +22,7 @@ func init() {
 
 const (
 	adminPrefix  = "/stepgate/"
-	maxAdminBody = 64 << 10
+	maxAdminBody = 1 << 20
 	maxUserPage  = 1000
 )
 
@@ -102,6 +102,7 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request) error {
 	handle("GET "+adminPrefix+"health/ready", p.ready)
 	handle("GET "+adminPrefix+"users", p.list)
 	handle("POST "+adminPrefix+"users", p.create)
+	handle("POST "+adminPrefix+"users/import", p.importUsers)
 	handle("POST "+adminPrefix+"invitations", p.invite)
 	handle("POST "+adminPrefix+"policy/readiness", p.readiness)
 	handle("GET "+adminPrefix+"users/{user}", p.show)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/stepgate/stepgate/internal/policyimport"
+	"github.com/stepgate/stepgate/internal/userimport"
 )
 
 func policyImport() *cobra.Command {
@@ -35,11 +36,7 @@ func importAuthelia() *cobra.Command {
 			}
 			var known map[string]string
 			if users != "" {
-				list, err := readBounded(users)
-				if err != nil {
-					return err
-				}
-				if known, err = policyimport.AutheliaUsers(users, list); err != nil {
+				if known, err = autheliaAddresses(users); err != nil {
 					return &exitError{status: exitUnusable, text: err.Error()}
 				}
 			}
@@ -50,6 +47,25 @@ func importAuthelia() *cobra.Command {
 	c.Flags().StringVar(&users, "users", "", "Authelia's users file, by which rules about users get their addresses")
 	c.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
 	return c
+}
+
+// autheliaAddresses are the addresses of the users in Authelia's users file, by their names.
+func autheliaAddresses(path string) (map[string]string, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	people, err := userimport.Read(userimport.FormatAuthelia, path, data)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(people))
+	for _, p := range people {
+		if p.Email != "" {
+			out[p.Login] = p.Email
+		}
+	}
+	return out, nil
 }
 
 func importOAuth2Proxy() *cobra.Command {

@@ -19,11 +19,11 @@ import (
 
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
-		Name: "users", Usage: "invite|create|list|show|groups|claims|lock|unlock|reset-factor|reset-link|break-glass|delete", Short: "Manages the users of a running server",
+		Name: "users", Usage: "invite|create|import|list|show|groups|claims|lock|unlock|reset-factor|reset-link|break-glass|delete", Short: "Manages the users of a running server",
 		CobraFunc: func(c *cobra.Command) {
 			m := new(remote)
 			m.flags(c)
-			c.AddCommand(m.inviteCommand(), m.createCommand(), m.listCommand(), m.showCommand(), m.groupsCommand(), m.claimsCommand(),
+			c.AddCommand(m.inviteCommand(), m.createCommand(), m.importCommand(), m.listCommand(), m.showCommand(), m.groupsCommand(), m.claimsCommand(),
 				m.forcible(m.actCommand("lock", "Ends a user's sessions and refuses every sign-in", http.MethodPost, "/lock", "locked")),
 				m.actCommand("unlock", "Lifts a lock, also that after too many wrong tries", http.MethodPost, "/unlock", "unlocked"),
 				m.forcible(m.actCommand("delete", "Deletes a user with everything enrolled", http.MethodDelete, "", "deleted")),

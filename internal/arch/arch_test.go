@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/problem":              {},
 	"internal/decisions":            {"policy"},
 	"internal/policyimport":         {"policy"},
+	"internal/userimport":           {},
 	"internal/delivery":             {"internal/store"},
 	"internal/session":              {"internal/store", "policy", "factors"},
 	"internal/account":              {"internal/store", "policy", "factors", "factors/password", "factors/totp", "factors/recovery", "factors/webauthn"},

@@ -33,37 +33,6 @@ func Authelia(name string, data []byte, users map[string]string) (Result, error)
 	return a.finish()
 }
 
-// AutheliaUsers reads the addresses of the users in Authelia's users file, by their names.
-func AutheliaUsers(name string, data []byte) (map[string]string, error) {
-	r := &reader{file: name}
-	root, err := r.load(data)
-	if err != nil {
-		return nil, err
-	}
-	users, err := r.get(root, "users")
-	if err != nil {
-		return nil, err
-	}
-	if users == nil {
-		return nil, inputError("%s has no users", name)
-	}
-	out := make(map[string]string)
-	for i := 0; i+1 < len(users.Content); i += 2 {
-		email, err := r.get(users.Content[i+1], "email")
-		if err != nil {
-			return nil, err
-		}
-		address, err := r.text(email)
-		if err != nil {
-			return nil, err
-		}
-		if address != "" {
-			out[users.Content[i].Value] = address
-		}
-	}
-	return out, nil
-}
-
 // autheliaLevel is what a policy of Authelia asks for. An unknown one denies, as there.
 func autheliaLevel(policy string) (l level, known bool) {
 	switch policy {

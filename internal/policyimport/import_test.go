@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/stepgate/stepgate/internal/userimport"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -103,8 +104,13 @@ func TestImports(t *testing.T) {
 			if text, ok := parts["configuration.yml"]; ok {
 				users := map[string]string(nil)
 				if parts["users.yml"] != "" {
-					if users, err = AutheliaUsers("users.yml", []byte(parts["users.yml"])); err != nil {
+					users = make(map[string]string)
+					people, err := userimport.Read(userimport.FormatAuthelia, "users.yml", []byte(parts["users.yml"]))
+					if err != nil {
 						t.Fatal(err)
+					}
+					for _, p := range people {
+						users[p.Login] = p.Email
 					}
 				}
 				if config, err = readAuthelia("configuration.yml", []byte(text)); err != nil {
