@@ -51,6 +51,9 @@ type OAuthProvider struct {
 	// JWKSURL: see AuthURL.
 	// Default: none.
 	JWKSURL string `json:"jwks_url,omitempty"`
+	// UserInfoURL goes with AuthURL. It is asked for what the ID token does not tell.
+	// Default: none; then the ID token tells all.
+	UserInfoURL string `json:"userinfo_url,omitempty"`
 	// Scopes are asked for beside the usual ones.
 	// Default: none.
 	Scopes []string `json:"scopes,omitempty"`
@@ -111,7 +114,7 @@ func (f *OAuthFactor) apply(a *App, _ *flow.Options) error {
 
 func (o *OAuthProvider) provider() (*oauth.Provider, error) {
 	c := oauth.Config{
-		Name: o.Name, Type: o.Type, Label: o.Label, Issuer: o.Issuer, AuthURL: o.AuthURL, TokenURL: o.TokenURL, JWKSURL: o.JWKSURL,
+		Name: o.Name, Type: o.Type, Label: o.Label, Issuer: o.Issuer, AuthURL: o.AuthURL, TokenURL: o.TokenURL, JWKSURL: o.JWKSURL, UserInfoURL: o.UserInfoURL,
 		Scopes: o.Scopes, GroupsClaim: o.GroupsClaim, Claims: o.Claims, Domains: o.Domains, Tenants: o.Tenants, ACRValues: o.ACRValues,
 		Leeway: time.Duration(o.Leeway),
 	}
@@ -143,6 +146,7 @@ func (o *OAuthProvider) provider() (*oauth.Provider, error) {
 //		auth_url <url>
 //		token_url <url>
 //		jwks_url <url>
+//		userinfo_url <url>
 //		scopes <scope>...
 //		groups_claim <claim>
 //		claims <claim>...
@@ -167,12 +171,12 @@ func (f *OAuthFactor) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	at := *d
 	texts := map[string]*string{
 		"client_id": &o.ClientID, "client_secret": &o.ClientSecret, "issuer": &o.Issuer, "label": &o.Label, "auth_url": &o.AuthURL,
-		"token_url": &o.TokenURL, "jwks_url": &o.JWKSURL, "groups_claim": &o.GroupsClaim, "team_id": &o.TeamID, "key_id": &o.KeyID, "key": &o.Key,
+		"token_url": &o.TokenURL, "jwks_url": &o.JWKSURL, "userinfo_url": &o.UserInfoURL, "groups_claim": &o.GroupsClaim, "team_id": &o.TeamID, "key_id": &o.KeyID, "key": &o.Key,
 	}
 	lists := map[string]*[]string{
 		"scopes": &o.Scopes, "claims": &o.Claims, "domains": &o.Domains, "tenants": &o.Tenants, "acr_values": &o.ACRValues,
 	}
-	const expected = "client_id, client_secret, issuer, label, auth_url, token_url, jwks_url, scopes, groups_claim, claims, domains, tenants, acr_values, team_id, key_id, key or leeway"
+	const expected = "client_id, client_secret, issuer, label, auth_url, token_url, jwks_url, userinfo_url, scopes, groups_claim, claims, domains, tenants, acr_values, team_id, key_id, key or leeway"
 	err := readOptions(d, expected, func(option string) (bool, error) {
 		if into := texts[option]; into != nil {
 			return true, oneArg(d, into)

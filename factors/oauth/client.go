@@ -119,7 +119,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 		}}, nil
 	case c.AuthURL != "":
 		return &endpoints{
-			issuer: c.Issuer, answerIssuer: c.Issuer, tellsAuthTime: true,
+			issuer: c.Issuer, answerIssuer: c.Issuer, tellsAuthTime: true, userInfoURL: c.UserInfoURL,
 			keys:     oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), c.JWKSURL),
 			Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: p.authStyle(nil)},
 		}, nil
@@ -157,7 +157,12 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 		tellsAuthTime: c.Type == OIDC || slices.Contains(more.Claims, "auth_time"),
 		keys:          oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), more.JWKSURL),
 	}
-	for _, one := range []string{e.AuthURL, e.TokenURL, more.JWKSURL} {
+	named := []string{e.AuthURL, e.TokenURL, more.JWKSURL}
+	if c.Type == OIDC && found.UserInfoEndpoint() != "" {
+		e.userInfoURL = found.UserInfoEndpoint()
+		named = append(named, e.userInfoURL)
+	}
+	for _, one := range named {
 		if err := checkURL(one); err != nil {
 			return nil, refused("discovery: %v", err)
 		}

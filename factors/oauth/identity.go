@@ -126,23 +126,20 @@ func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, t
 	if !ok || raw == "" {
 		return Identity{}, refused("the token endpoint gave no id_token")
 	}
-	keys := &keySet{KeySet: e.keys}
-	verifier := oidc.NewVerifier(e.issuer, keys, &oidc.Config{
-		ClientID: p.config.ClientID, SupportedSigningAlgs: algorithms, SkipIssuerCheck: p.config.Type == Microsoft,
-		Now: func() time.Time { return now.Add(-p.config.Leeway) },
+	id, err := p.verify(ctx, e, raw, &oidc.Config{
+		ClientID: p.config.ClientID, SkipIssuerCheck: p.config.Type == Microsoft, Now: func() time.Time { return now.Add(-p.config.Leeway) },
 	})
-	id, err := verifier.Verify(ctx, raw)
-	if keys.unreachable {
-		return Identity{}, unavailable("keys", errors.New("they cannot be read"))
-	}
 	if err != nil {
-		return Identity{}, refused("id_token: %v", err)
+		return Identity{}, err
 	}
 	var c claims
 	if err := id.Claims(&c); err != nil {
 		return Identity{}, refused("claims: %v", err)
 	}
 	if err := p.checkToken(e, a, id, c, token, now); err != nil {
+		return Identity{}, err
+	}
+	if c, err = p.complete(ctx, e, id, c, token, now); err != nil {
 		return Identity{}, err
 	}
 	i := Identity{
@@ -176,6 +173,20 @@ func (p *Provider) tokenIdentity(ctx context.Context, e *endpoints, a Attempt, t
 		}
 	}
 	return i, nil
+}
+
+// verify checks the signature of a token and what the library checks of its claims.
+func (p *Provider) verify(ctx context.Context, e *endpoints, raw string, c *oidc.Config) (*oidc.IDToken, error) {
+	keys := &keySet{KeySet: e.keys}
+	c.SupportedSigningAlgs = algorithms
+	id, err := oidc.NewVerifier(e.issuer, keys, c).Verify(ctx, raw)
+	if keys.unreachable {
+		return nil, unavailable("keys", errors.New("they cannot be read"))
+	}
+	if err != nil {
+		return nil, refused("token: %v", err)
+	}
+	return id, nil
 }
 
 // checkToken checks what the library leaves to its callers.

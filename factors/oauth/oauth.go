@@ -68,6 +68,8 @@ type Config struct {
 	Issuer string
 	// AuthURL, TokenURL and JWKSURL stand in for discovery, all three together.
 	AuthURL, TokenURL, JWKSURL string
+	// UserInfoURL goes with them; empty asks nothing beside the ID token.
+	UserInfoURL string
 	// Scopes are asked for beside openid, email and profile.
 	Scopes []string
 	// GroupsClaim names the claim whose texts become groups; empty maps none.
@@ -117,6 +119,9 @@ type endpoints struct {
 	// answerIssuer is what the provider calls itself in its answers (RFC 9207).
 	answerIssuer string
 	keys         oidc.KeySet
+	// userInfoURL tells more of a person; empty for none. Only an oidc provider has one: the
+	// others tell in the ID token all that they tell.
+	userInfoURL string
 	// answersIssuer is set when the provider names itself in every answer.
 	answersIssuer bool
 	// tellsAuthTime is set when the provider has to tell auth_time to whoever sends max_age:
@@ -175,6 +180,8 @@ func (c *Config) check() error {
 	switch {
 	case manual != 0 && (manual != 3 || c.Type != OIDC):
 		return errors.New("auth_url, token_url and jwks_url are given together, for an oidc provider")
+	case c.UserInfoURL != "" && manual == 0:
+		return errors.New("userinfo_url goes with auth_url, token_url and jwks_url")
 	case c.Type == Apple && (c.Key == nil || c.ClientSecret != ""):
 		return errors.New("apple takes team_id, key_id and key instead of client_secret")
 	case c.Type != Apple && c.Key != nil:
@@ -193,7 +200,7 @@ func (c *Config) check() error {
 	if c.Issuer == "" {
 		return errors.New("issuer is missing")
 	}
-	for _, one := range []string{c.Issuer, c.AuthURL, c.TokenURL, c.JWKSURL} {
+	for _, one := range []string{c.Issuer, c.AuthURL, c.TokenURL, c.JWKSURL, c.UserInfoURL} {
 		if err := checkURL(one); one != "" && err != nil {
 			return err
 		}

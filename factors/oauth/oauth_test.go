@@ -371,6 +371,11 @@ func TestConfig(t *testing.T) {
 		"user in issuer":   {oauth.OIDC, func(c *oauth.Config) { c.Issuer = "https://u:p@id.example.org" }},
 		"no host":          {oauth.OIDC, func(c *oauth.Config) { c.Issuer = "https:///x" }},
 		"half manual":      {oauth.OIDC, func(c *oauth.Config) { c.AuthURL = "https://id.example.org/a" }},
+		"userinfo alone":   {oauth.OIDC, func(c *oauth.Config) { c.UserInfoURL = "https://id.example.org/u" }},
+		"userinfo in clear": {oauth.OIDC, func(c *oauth.Config) {
+			c.AuthURL, c.TokenURL, c.JWKSURL = "https://a.example/a", "https://a.example/t", "https://a.example/k"
+			c.UserInfoURL = "http://a.example/u"
+		}},
 		"manual google": {oauth.Google, func(c *oauth.Config) {
 			c.AuthURL, c.TokenURL, c.JWKSURL = "https://a.example/a", "https://a.example/t", "https://a.example/k"
 		}},

@@ -121,16 +121,16 @@ default: {require: signed_in}
 	if out, code := d.run(goodPassword+"\n", "users", "create", "alice@example.com", "--verified", "--password-stdin"); code != 0 {
 		t.Fatal(out)
 	}
-	login := func() {
+	login := func(user string) {
 		t.Helper()
-		b.Fill("username", "test-user2")
+		b.Fill("username", user)
 		b.Fill("password", "verysecure")
 		b.Press("Login")
 	}
 
 	b.Open(d.base + "/report")
 	b.Press("Staff directory")
-	login()
+	login("test-user2")
 	b.Sees("This identity belongs to no account here")
 	b.Shot("1-unknown")
 	b.Fill("email", "alice@example.com")
@@ -140,14 +140,14 @@ default: {require: signed_in}
 
 	b.Open(d.base + "/.stepgate/account")
 	b.Press("Connect")
-	login()
+	login("test-user2")
 	b.Sees("Where you are signed in")
 	b.Shot("2-connected")
 
 	b.signOut(d)
 	b.Open(d.base + "/report")
 	b.Press("Staff directory")
-	login()
+	login("test-user2")
 	b.Sees("application /report for alice@example.com")
 	b.Open(d.base + "/staff/one")
 	b.Sees("application /staff/one")
@@ -159,6 +159,17 @@ default: {require: signed_in}
 	b.Click(`button[value="password"]`)
 	b.Sees("Confirm it’s you")
 	b.Press("Staff directory")
-	login()
+	login("test-user2")
 	b.Sees("application /staff/two for alice@example.com")
+
+	// The provider tells the address in userinfo only, and that it is verified: it opens the
+	// account of who has proven that mailbox here.
+	if out, code := d.run(goodPassword+"\n", "users", "create", "test-user@zitadel.ch", "--verified", "--password-stdin"); code != 0 {
+		t.Fatal(out)
+	}
+	b.signOut(d)
+	b.Open(d.base + "/report")
+	b.Press("Staff directory")
+	login("test-user@localhost")
+	b.Sees("application /report for test-user@zitadel.ch")
 }

@@ -72,7 +72,13 @@ func allFaults() []Fault {
 			}
 			return f
 		}),
-		namesOf(discoveryFaults, func(name string) Fault { return Fault{name, tokenTypes, Refused} }),
+		namesOf(discoveryFaults, func(name string) Fault {
+			if strings.HasPrefix(name, "discovery: userinfo") {
+				return Fault{name, []string{"oidc"}, Refused} // of the others it is not read
+			}
+			return Fault{name, tokenTypes, Refused}
+		}),
+		userInfoOutcomes(),
 		namesOf(githubFaults, func(name string) Fault { return Fault{name, []string{"github"}, Refused} }),
 		faults([]string{"github"}, Unverified, "github: unverified"),
 		faults(tokenTypes, Refused, "jwks: empty"),
@@ -200,6 +206,8 @@ var discoveryFaults = map[string]func(map[string]any){
 	"discovery: keys in clear":     func(d map[string]any) { d["jwks_uri"] = "http://attacker.example/jwks" },
 	"discovery: no keys":           func(d map[string]any) { delete(d, "jwks_uri") },
 	"discovery: no token endpoint": func(d map[string]any) { delete(d, "token_endpoint") },
+	"discovery: userinfo in clear": func(d map[string]any) { d["userinfo_endpoint"] = "http://attacker.example/userinfo" },
+	"discovery: userinfo a file":   func(d map[string]any) { d["userinfo_endpoint"] = "file:///etc/passwd" },
 	"discovery: script":            func(d map[string]any) { d["authorization_endpoint"] = "javascript:alert(1)" },
 	"discovery: plain PKCE only":   func(d map[string]any) { d["code_challenge_methods_supported"] = []string{"plain"} },
 }

@@ -54,6 +54,10 @@ type Provider struct {
 	grants  map[string]grant
 	fetched []string
 	asked   int
+
+	withheld []string
+	signs    bool
+	informed int
 }
 
 // grant is what a code or an access token stands for.
@@ -81,6 +85,7 @@ func New(o Options) (*Provider, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/jwks", p.jwks)
+	mux.HandleFunc("/userinfo", p.userInfo)
 	mux.HandleFunc("/canary", p.canary)
 	for _, prefix := range []string{"", "/login/oauth"} { // the latter are those of GitHub
 		mux.HandleFunc("GET "+prefix+"/authorize", p.authorize)
@@ -110,7 +115,8 @@ func (p *Provider) Issuer() string {
 	return p.server.URL
 }
 
-// URL is the address of the server, under which are /authorize, /token and /jwks.
+// URL is the address of the server, under which are /authorize, /token, /jwks and
+// /userinfo.
 func (p *Provider) URL() string { return p.server.URL }
 
 // Put adds a user or replaces one. The claims are added to those that tokens of the type have;
@@ -275,7 +281,7 @@ func (p *Provider) discovery(w http.ResponseWriter, r *http.Request) {
 	}
 	document := map[string]any{
 		"issuer": p.server.URL, "authorization_endpoint": p.server.URL + "/authorize", "token_endpoint": p.server.URL + "/token",
-		"jwks_uri": p.server.URL + "/jwks", "id_token_signing_alg_values_supported": []any{p.opts.Algorithm, "HS256", "none"},
+		"jwks_uri": p.server.URL + "/jwks", "userinfo_endpoint": p.server.URL + "/userinfo", "id_token_signing_alg_values_supported": []any{p.opts.Algorithm, "HS256", "none"},
 		"code_challenge_methods_supported": []string{"plain", "S256"},
 	}
 	switch p.opts.Type {

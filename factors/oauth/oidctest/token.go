@@ -66,10 +66,10 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	access := rand.Text()
+	p.mu.Lock()
+	p.grants[access] = g
+	p.mu.Unlock()
 	if p.opts.Type == "github" {
-		p.mu.Lock()
-		p.grants[access] = g
-		p.mu.Unlock()
 		if p.is("token: no access token") {
 			access = ""
 		}
@@ -144,6 +144,7 @@ func (p *Provider) idToken(g grant, access string) (string, error) {
 	if _, told := c["auth_time"]; g.maxAge && !told && (p.opts.Type == "oidc" || p.opts.Type == "microsoft") {
 		c["auth_time"] = now.Unix()
 	}
+	p.withhold(c)
 	if f := claimFaults[p.fault]; f != nil {
 		f(p, c)
 	}
