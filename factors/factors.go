@@ -28,6 +28,13 @@ const (
 	Passkey Product = "passkey"
 )
 
+// Products lists all products.
+func Products() []Product {
+	return []Product{
+		Password, MagicLink, EmailOTP, SMSOTP, WhatsAppOTP, OAuth, TOTP, RecoveryCode, WebAuthn, Passkey, CryptoWallet,
+	}
+}
+
 // MayStart tells whether a product may start a session. TOTP and recovery codes never do, nor
 // does anything unknown.
 func (p Product) MayStart() bool {

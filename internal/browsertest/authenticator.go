@@ -19,6 +19,17 @@ func (b *Tab) Authenticator(o webauthn.VirtualAuthenticatorOptions) webauthn.Aut
 	return r.AuthenticatorID
 }
 
+// Agree says whether whoever holds the authenticator agrees to what it is asked, which is so at
+// first, or lets it wait.
+func (b *Tab) Agree(id webauthn.AuthenticatorID, agree bool) {
+	b.T.Helper()
+	if _, err := chromedp.Call(b.Ctx, webauthn.SetAutomaticPresenceSimulation, webauthn.SetAutomaticPresenceSimulationParams{
+		AuthenticatorID: id, Enabled: agree,
+	}); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
 // Credentials lists what the authenticator holds.
 func (b *Tab) Credentials(id webauthn.AuthenticatorID) []*webauthn.Credential {
 	b.T.Helper()

@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -164,6 +166,10 @@ func (b *Tab) Shot(name string) {
 	}
 	ctx, cancel := context.WithTimeout(b.Ctx, patience)
 	defer cancel()
+	if _, err := chromedp.Call(ctx, page.BringToFront, cdp.Empty{}); err != nil { // a page behind others is not drawn
+		b.T.Log(err)
+		return
+	}
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		b.T.Log(err)

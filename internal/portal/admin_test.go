@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp/totp"
-
 	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/portal"
@@ -30,13 +28,7 @@ func (s *site) administrator(email string) *browser {
 	})
 	b := s.browser()
 	b.signIn(email)
-	_, out := b.api(http.MethodPost, "totps", map[string]string{})
-	key, _ := out["secret"].(string)
-	code, err := totp.GenerateCode(key, s.clock.Now())
-	must(s.t, err)
-	if p, _ := b.api(http.MethodPost, "totps/authenticate", map[string]string{"code": code}); p.status != http.StatusOK {
-		s.t.Fatalf("%d %s", p.status, p.body)
-	}
+	b.enrolApp()
 	return b
 }
 

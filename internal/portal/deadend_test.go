@@ -19,7 +19,8 @@ func everyFactor(t *testing.T) func() *policy.Policy {
 	t.Helper()
 	var text strings.Builder
 	text.WriteString("version: 1\nrules:\n")
-	for _, name := range []string{"password", "magic_link", "email_otp", "sms_otp", "whatsapp_otp", "oauth", "totp", "recovery_code", "webauthn", "passkey", "crypto_wallet"} {
+	for _, p := range factors.Products() {
+		name := string(p)
 		text.WriteString("  - {name: " + name + ", match: {path: /" + name + "}, require: {factor: " + name + ", max_age: 10m}}\n")
 	}
 	text.WriteString("  - {name: part, match: {path: /part}, require: {all_of: [totp, whatsapp_otp]}}\ndefault: {require: signed_in}\n")

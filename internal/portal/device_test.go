@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp/totp"
-
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -23,16 +21,7 @@ func TestTheBoxThatRemembers(t *testing.T) {
 			u := s.user(alice, true)
 			b := s.browser()
 			b.signIn(alice)
-			_, out := b.api(http.MethodPost, "totps", map[string]string{})
-			secret, _ := out["secret"].(string)
-			code := func() string {
-				text, err := totp.GenerateCode(secret, s.clock.Now())
-				must(t, err)
-				return text
-			}
-			if done, _ := b.api(http.MethodPost, "totps/authenticate", map[string]string{"code": code()}); done.status != http.StatusOK {
-				t.Fatal(done.status, done.body)
-			}
+			code, _ := b.enrolApp()
 			s.clock.Advance(2 * time.Minute)
 			b = s.browser()
 			b.signIn(alice)

@@ -58,7 +58,12 @@ func (s *site) idp(kind, name string) *idp {
 // offer makes the site offer exactly these providers, of which it knows nothing yet.
 func (s *site) offer(timeout time.Duration, list ...*idp) {
 	s.t.Helper()
-	s.configure(func(c *flow.Config) {
+	s.configure(s.providers(timeout, list...))
+}
+
+// providers offers these providers in a configuration, each of which is asked for so long.
+func (s *site) providers(timeout time.Duration, list ...*idp) func(*flow.Config) {
+	return func(c *flow.Config) {
 		c.Options.Offered = append(slices.Clone(c.Options.Offered), factors.OAuth)
 		c.Options.Primary = append(slices.Clone(c.Options.Primary), factors.OAuth)
 		for _, one := range list {
@@ -67,7 +72,7 @@ func (s *site) offer(timeout time.Duration, list ...*idp) {
 			must(s.t, err)
 			c.Providers = append(c.Providers, p)
 		}
-	})
+	}
 }
 
 var leaving = regexp.MustCompile(`<a class="button primary" href="([^"]+)" data-leave>`)

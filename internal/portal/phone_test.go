@@ -29,12 +29,18 @@ func newPhone(t *testing.T) *site {
 	s.user(alice, true)
 	b := s.browser()
 	b.signIn(alice)
-	_, sent := b.api(http.MethodPost, "phone_numbers", map[string]string{"phone_number": mobile})
-	if p, _ := b.api(http.MethodPost, "otps/authenticate", map[string]any{"method_id": sent["method_id"], "code": s.mail(mobile).Code}); p.status != http.StatusOK {
-		t.Fatalf("%d %s", p.status, p.body)
-	}
-	s.clock.Advance(31 * time.Second)
+	b.enrolPhone()
 	return s
+}
+
+// enrolPhone adds the number to who is signed in, and waits until it can be sent to again.
+func (b *browser) enrolPhone() {
+	b.s.t.Helper()
+	_, sent := b.api(http.MethodPost, "phone_numbers", map[string]string{"phone_number": mobile})
+	if p, _ := b.api(http.MethodPost, "otps/authenticate", map[string]any{"method_id": sent["method_id"], "code": b.s.mail(mobile).Code}); p.status != http.StatusOK {
+		b.s.t.Fatalf("%d %s", p.status, p.body)
+	}
+	b.s.clock.Advance(31 * time.Second)
 }
 
 // A page that asks for a text message says that it is the weaker way, and leads to the others

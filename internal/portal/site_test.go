@@ -175,12 +175,17 @@ type browser struct {
 }
 
 func (s *site) browser() *browser {
-	n := s.visitors.Add(1)
 	jar, err := cookiejar.New(nil)
 	must(s.t, err)
-	b := &browser{s: s, ip: netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})}
+	b := &browser{s: s, ip: s.address()}
 	b.http = &http.Client{Transport: b, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return b
+}
+
+// address is a client address that nobody had before.
+func (s *site) address() netip.Addr {
+	n := s.visitors.Add(1)
+	return netip.AddrFrom4([4]byte{198, 51, byte(n >> 8), byte(n)})
 }
 
 // copy is a browser with the same cookies, which from then on are its own.
@@ -203,14 +208,19 @@ func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 	in.Host, in.Header, in.ContentLength = r.URL.Host, r.Header.Clone(), r.ContentLength
 	in.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	w := httptest.NewRecorder()
-	err := b.s.gate.ServeHTTP(w, in, gate.Arrival{ClientIP: b.ip}, func(w http.ResponseWriter, r *http.Request) error {
-		b.s.served.Add(1)
-		_, err := fmt.Fprintf(w, "application: %s", r.URL.Path)
-		return err
-	})
+	err := b.s.serve(w, in, b.ip)
 	out := w.Result()
 	out.Request = r
 	return out, err
+}
+
+// serve answers a request as a server would, with the application behind the gate.
+func (s *site) serve(w http.ResponseWriter, r *http.Request, client netip.Addr) error {
+	return s.gate.ServeHTTP(w, r, gate.Arrival{ClientIP: client}, func(w http.ResponseWriter, r *http.Request) error {
+		s.served.Add(1)
+		_, err := fmt.Fprintf(w, "application: %s", r.URL.Path)
+		return err
+	})
 }
 
 // page is an answer that was read.
