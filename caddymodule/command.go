@@ -48,6 +48,9 @@ func (m *remote) flags(c *cobra.Command) {
 	f.BoolVar(&m.json, "json", false, "Print JSON")
 }
 
+// maxAnswer bounds the answers that are decoded, in bytes.
+const maxAnswer = 64 << 20
+
 // call makes one call and decodes its answer into out.
 func (m *remote) call(method, path string, in, out any) error {
 	var body []byte
@@ -57,6 +60,19 @@ func (m *remote) call(method, path string, in, out any) error {
 			return fmt.Errorf("encode the call: %w", err)
 		}
 	}
+	var answer bytes.Buffer
+	if err := m.exchange(method, path, body, &answer, maxAnswer); err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(answer.Bytes(), out); err != nil {
+		return fmt.Errorf("read the answer of the server: %w", err)
+	}
+	return nil
+}
+
+// exchange makes one call and writes at most limit bytes of its answer to into. A refusal of the
+// server is an error, of which nothing is written.
+func (m *remote) exchange(method, path string, body []byte, into io.Writer, limit int64) error {
 	if m.config == "" && m.address == "" {
 		if _, err := os.Stat("Caddyfile"); err == nil {
 			m.config = "Caddyfile" // as “run” does
@@ -70,26 +86,14 @@ func (m *remote) call(method, path string, in, out any) error {
 	if err != nil {
 		return fmt.Errorf("find the admin endpoint: %w", err)
 	}
-	answer, status, err := m.send(address, method, adminPrefix+path, body)
+	err = m.send(address, method, adminPrefix+path, body, into, limit)
 	if unreachable(err) && m.config != "" && m.address == "" {
-		answer, status, err = m.direct(method, adminPrefix+path, body)
+		err = m.direct(method, adminPrefix+path, body, into)
 	}
 	if unreachable(err) {
 		return fmt.Errorf("no server answers at %s; name a running one with --address, or the configuration with --config to use its store directly: %w", address, err)
 	}
-	if err != nil {
-		return err
-	}
-	if status >= 400 {
-		return refusedCall(answer)
-	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return fmt.Errorf("read the answer of the server: %w", err)
-	}
-	return nil
+	return err
 }
 
 // load reads and adapts the configuration file, as Caddy's commands do but without their logs;
@@ -138,7 +142,7 @@ func unreachable(err error) bool {
 }
 
 // send makes a call to the admin endpoint.
-func (m *remote) send(address, method, path string, body []byte) (answer []byte, status int, err error) {
+func (m *remote) send(address, method, path string, body []byte, into io.Writer, limit int64) (err error) {
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(body)
@@ -148,74 +152,99 @@ func (m *remote) send(address, method, path string, body []byte) (answer []byte,
 		// Caddy turns refusals into an error whose text ends in the body.
 		if _, text, ok := strings.Cut(err.Error(), "caddy responded with error: HTTP "); ok {
 			_, told, _ := strings.Cut(text, ": ")
-			return []byte(told), http.StatusBadRequest, nil
+			return refusedCall([]byte(told))
 		}
-		return nil, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	answer, err = io.ReadAll(io.LimitReader(response.Body, 64<<20))
-	return answer, response.StatusCode, err
+	if _, err := io.Copy(into, io.LimitReader(response.Body, limit)); err != nil {
+		return fmt.Errorf("read the answer of the server: %w", err)
+	}
+	return nil
 }
 
 // direct opens the store of the configuration and makes the call on it. It fails when a server
 // has the store open.
-func (m *remote) direct(method, path string, body []byte) (answer []byte, status int, err error) {
+func (m *remote) direct(method, path string, body []byte, into io.Writer) (err error) {
 	raw, err := m.load()
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	var config caddy.Config
 	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, 0, fmt.Errorf("read the configuration: %w", err)
+		return fmt.Errorf("read the configuration: %w", err)
 	}
 	if config.AppsRaw["stepgate"] == nil {
-		return nil, 0, errors.New("the configuration has no stepgate app")
+		return errors.New("the configuration has no stepgate app")
 	}
 	// All of it is provisioned, as “validate” does: the sites tell where links lead.
 	config.Admin = nil
 	config.Logging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	ctx, err := caddy.ProvisionContext(&config)
 	if err != nil {
-		return nil, 0, fmt.Errorf("provision the configuration: %w", err)
+		return fmt.Errorf("provision the configuration: %w", err)
 	}
 	app, err := ctx.App("stepgate")
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	a := app.(*App)
 	a.makers = nil // what is to be sent waits in the store for the server
 	a.DecisionLog = nil
 	e, err := a.use()
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, a.Cleanup()) }()
 	r, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(body))
 	if err != nil {
-		return nil, 0, fmt.Errorf("make the call: %w", err)
+		return fmt.Errorf("make the call: %w", err)
 	}
-	buffer := &answerBuffer{header: make(http.Header), status: http.StatusOK}
-	if err := newPeople(e, a, r).serve(buffer, r); err != nil {
-		return nil, 0, err
+	answer := &directAnswer{header: make(http.Header), into: into}
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			err = errors.New("the answer broke off; the log says why")
+		default:
+			panic(p)
+		}
+	}()
+	if err := newPeople(e, a, r).serve(answer, r); err != nil {
+		return err
 	}
-	return buffer.body.Bytes(), buffer.status, nil
+	if answer.status >= 400 {
+		return refusedCall(answer.refusal.Bytes())
+	}
+	return answer.err
 }
 
-// answerBuffer keeps the answer of a call that is made in this process.
-type answerBuffer struct {
-	header http.Header
-	body   bytes.Buffer
-	status int
+// directAnswer takes the answer of a call that is made in this process.
+type directAnswer struct {
+	header  http.Header
+	into    io.Writer
+	refusal bytes.Buffer
+	status  int
+	err     error
 }
 
 // Header implements http.ResponseWriter.
-func (b *answerBuffer) Header() http.Header { return b.header }
+func (d *directAnswer) Header() http.Header { return d.header }
 
 // WriteHeader implements http.ResponseWriter.
-func (b *answerBuffer) WriteHeader(status int) { b.status = status }
+func (d *directAnswer) WriteHeader(status int) { d.status = status }
 
 // Write implements http.ResponseWriter.
-func (b *answerBuffer) Write(p []byte) (int, error) { return b.body.Write(p) }
+func (d *directAnswer) Write(p []byte) (n int, err error) {
+	if d.status >= 400 {
+		return d.refusal.Write(p)
+	}
+	n, err = d.into.Write(p)
+	if d.err == nil {
+		d.err = err
+	}
+	return n, err
+}
 
 // print writes an answer as JSON, or by text.
 func (m *remote) print(c *cobra.Command, v any, text func(io.Writer) error) error {

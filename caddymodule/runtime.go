@@ -35,6 +35,7 @@ const (
 	// keptEvents likewise bounds audit events: so many of each sort.
 	keptEvents = 1000
 	sweepEvery = time.Minute
+	metaPrefix = "meta/"
 	sweepBatch = 500
 )
 
@@ -139,6 +140,9 @@ func (rt *runtime) build(opener StoreOpener, keys *secrets) error {
 	if rt.accounts, err = account.New(rt.db, account.DefaultLockout, rand.Reader); err != nil {
 		return err
 	}
+	if err := rt.restored(context.Background()); err != nil {
+		return fmt.Errorf("take a restored store into use: %w", err)
+	}
 	if rt.signer, err = gate.NewSigner(ring); err != nil {
 		return err
 	}
@@ -158,7 +162,7 @@ func fingerprint(ring *store.Keyring) string { return ring.Index("fingerprint", 
 // anything is written that only one of them can read.
 func checkSecret(db *store.DB) error {
 	ctx := context.Background()
-	mark := store.NewTable[string](db, "meta/", 1)
+	mark := store.NewTable[string](db, metaPrefix, 1)
 	_, _, err := mark.Get(ctx, "secret")
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -67,6 +67,9 @@ func (c *Credential) LastUsed() time.Time {
 	return time.Unix(c.Step*period, 0).UTC()
 }
 
+// SpendUntil makes every code used that could have been accepted by now.
+func (c *Credential) SpendUntil(now time.Time) { c.Step = max(c.Step, now.Unix()/period+skew) }
+
 // Verify judges a code and returns the time step that it belongs to, which the caller stores
 // as Step in the change that makes the proof count. The error is factors.ErrMalformed,
 // ErrIncorrect, or ErrUsed for a step that was accepted before (RFC 6238, section 5.2).

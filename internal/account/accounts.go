@@ -67,10 +67,10 @@ func New(db *store.DB, lockout Lockout, rand io.Reader) (*Accounts, error) {
 	}
 	a := &Accounts{
 		db:       db,
-		users:    store.NewTable[User](db, "u/", 1),
-		owners:   store.NewTable[owner](db, "ue/", 1),
-		attempts: store.NewTable[attempts](db, "ua/", 1),
-		tickets:  store.NewTable[Ticket](db, "ut/", 1),
+		users:    store.NewTable[User](db, usersPrefix, 1),
+		owners:   store.NewTable[owner](db, ownersPrefix, 1),
+		attempts: store.NewTable[attempts](db, attemptsPrefix, 1),
+		tickets:  store.NewTable[Ticket](db, ticketsPrefix, 1),
 		rand:     rand, budget: b,
 	}
 	a.SetLockout(lockout)
@@ -286,7 +286,7 @@ func (a *Accounts) Delete(ctx context.Context, id string, guard func(u *User, c 
 
 // Watch announces changes made on other nodes, until ctx is done.
 func (a *Accounts) Watch(ctx context.Context) error {
-	events, err := a.db.Store().Watch(ctx, "u/")
+	events, err := a.db.Store().Watch(ctx, usersPrefix)
 	if err != nil {
 		return fmt.Errorf("watch users: %w", err)
 	}
@@ -295,7 +295,7 @@ func (a *Accounts) Watch(ctx context.Context) error {
 			a.Changed("") // any user may have changed
 			continue
 		}
-		a.Changed(e.Key[len("u/"):])
+		a.Changed(e.Key[len(usersPrefix):])
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -143,7 +142,7 @@ func (s *Store) Take(ctx context.Context, key string) (e store.Entry, err error)
 
 // Apply implements store.Store.
 func (s *Store) Apply(ctx context.Context, conds []store.Cond, ops []store.Op) (rev store.Rev, err error) {
-	if err := check(conds, ops); err != nil {
+	if err := bounded(conds, ops); err != nil {
 		return 0, err
 	}
 	events := make([]store.Event, 0, len(ops))
@@ -183,7 +182,7 @@ func (s *Store) Apply(ctx context.Context, conds []store.Cond, ops []store.Op) (
 	return rev, nil
 }
 
-func check(conds []store.Cond, ops []store.Op) error {
+func bounded(conds []store.Cond, ops []store.Op) error {
 	if len(conds) > store.MaxOps || len(ops) > store.MaxOps {
 		return store.ErrTooLarge
 	}
@@ -249,29 +248,6 @@ func (s *Store) Close() error {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
-}
-
-// Backup writes a consistent copy of the file to w while the store is in use.
-func (s *Store) Backup(w io.Writer) error {
-	err := s.db.View(func(tx *bolt.Tx) error {
-		_, err := tx.WriteTo(w)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("back up the store: %w", err)
-	}
-	return nil
-}
-
-// Check reports inconsistencies of the file.
-func (s *Store) Check() error {
-	return s.db.View(func(tx *bolt.Tx) error {
-		var errs []error
-		for err := range tx.Check() {
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	})
 }
 
 // Sweep deletes up to limit expired records and returns how many it deleted.

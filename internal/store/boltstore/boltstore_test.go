@@ -1,13 +1,11 @@
 package boltstore_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -115,43 +113,6 @@ func TestSweepTakesOnlyTheExpired(t *testing.T) {
 	if keys != "06789" {
 		t.Fatalf("the sweep left %q", keys)
 	}
-}
-
-// A backup that is made while others write opens and holds whole changes.
-func TestBackupOpens(t *testing.T) {
-	s := open(t, file(t), time.Now)
-	var wg sync.WaitGroup
-	put := func(n int) {
-		text := []byte(fmt.Sprint(n))
-		if _, err := s.Apply(t.Context(), nil, []store.Op{{Key: "a", Value: text}, {Key: "b", Value: text}}); err != nil {
-			t.Error(err)
-		}
-	}
-	put(0)
-	wg.Go(func() {
-		for n := range 50 {
-			put(n)
-		}
-	})
-	for range 5 {
-		var b bytes.Buffer
-		if err := s.Backup(&b); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "copy.db")
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		backup := open(t, path, time.Now)
-		if err := backup.Check(); err != nil {
-			t.Fatal(err)
-		}
-		list, err := backup.List(t.Context(), "", "", 10)
-		if err != nil || len(list) != 2 || !bytes.Equal(list[0].Value, list[1].Value) || list[0].Rev != list[1].Rev {
-			t.Fatal(list, err)
-		}
-	}
-	wg.Wait()
 }
 
 // A file of another version is left alone, and is not kept locked.
