@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 )
@@ -38,4 +39,38 @@ func (b *Tab) Credentials(id webauthn.AuthenticatorID) []*webauthn.Credential {
 		b.T.Fatal(err)
 	}
 	return r.Credentials
+}
+
+// Key is a credential with its private key.
+type Key struct {
+	CredentialID         []byte  `json:"credentialId"`
+	IsResidentCredential bool    `json:"isResidentCredential"`
+	RPID                 string  `json:"rpId"`
+	PrivateKey           []byte  `json:"privateKey"`
+	UserHandle           []byte  `json:"userHandle"`
+	SignCount            float64 `json:"signCount"`
+}
+
+// handing are the parameters of WebAuthn.addCredential. The library's own always speak of an
+// extension that the authenticator must have then.
+type handing struct {
+	AuthenticatorID webauthn.AuthenticatorID `json:"authenticatorId"`
+	Credential      Key                      `json:"credential"`
+}
+
+// KeyOf is a credential of an authenticator, as the account of a site that may be another one.
+func KeyOf(c *webauthn.Credential, rpID string) Key {
+	return Key{
+		CredentialID: c.CredentialID, IsResidentCredential: c.IsResidentCredential, RPID: rpID,
+		PrivateKey: c.PrivateKey, UserHandle: c.UserHandle, SignCount: c.SignCount,
+	}
+}
+
+// Hand puts a key into an authenticator.
+func (b *Tab) Hand(id webauthn.AuthenticatorID, k Key) {
+	b.T.Helper()
+	command := cdp.Command[handing, cdp.Empty]{Method: webauthn.CommandAddCredential}
+	if _, err := chromedp.Call(b.Ctx, command, handing{id, k}); err != nil {
+		b.T.Fatal(err)
+	}
 }

@@ -5,14 +5,10 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync/atomic"
 
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4"
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 	"github.com/mr-tron/base58"
@@ -73,35 +69,10 @@ func (b *Tab) Wallets() *Purse {
 	if _, p.solana, err = ed25519.GenerateKey(rand.Reader); err != nil {
 		b.T.Fatal(err)
 	}
-	err = chromedp.Listen(b.Ctx, func(event any) {
-		called, ok := event.(*runtime.EventBindingCalled)
-		if !ok || called.Name != "askPurse" {
-			return
-		}
-		var in struct {
-			ID          int
-			Chain, Text string
-		}
-		if err := json.Unmarshal([]byte(called.Payload), &in); err != nil {
-			b.T.Error(err)
-			return
-		}
-		go func() { // events are handled in order: an answer has to wait for none
-			answer := fmt.Sprintf("purseAnswers(%d, %q)", in.ID, p.sign(in.Chain, in.Text))
-			if _, err := chromedp.Run(b.Ctx, chromedp.Evaluate[bool](answer)); err != nil {
-				b.T.Log(err)
-			}
-		}()
+	b.Answer("askPurse", func(question string) string {
+		chain, text, _ := strings.Cut(question, " ")
+		return p.sign(chain, text)
 	})
-	if err != nil {
-		b.T.Fatal(err)
-	}
-	if _, err := chromedp.Call(b.Ctx, runtime.AddBinding, runtime.AddBindingParams{Name: "askPurse"}); err != nil {
-		b.T.Fatal(err)
-	}
-	source := strings.NewReplacer("ETHEREUM_ADDRESS", p.Address("ethereum"), "SOLANA_ADDRESS", p.Address("solana")).Replace(walletScript)
-	if _, err := chromedp.Call(b.Ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source}); err != nil {
-		b.T.Fatal(err)
-	}
+	b.Script(strings.NewReplacer("ETHEREUM_ADDRESS", p.Address("ethereum"), "SOLANA_ADDRESS", p.Address("solana")).Replace(walletScript))
 	return p
 }

@@ -1,18 +1,8 @@
 (() => {
-	const waiting = new Map();
-	let last = 0;
-	globalThis.purseAnswers = (id, hex) => {
-		waiting.get(id)(hex);
-		return waiting.delete(id);
+	const sign = (chain, text) => {
+		if (!text.startsWith(location.host + ' wants you to sign in')) throw new Error('this text is of another site');
+		return globalThis.askPurse(chain + ' ' + text);
 	};
-	const sign = (chain, text) => new Promise((done, refuse) => {
-		if (!text.startsWith(location.host + ' wants you to sign in')) {
-			refuse(new Error('this text is of another site'));
-			return;
-		}
-		waiting.set(++last, done);
-		globalThis.askPurse(JSON.stringify({id: last, chain, text}));
-	});
 	const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
 
 	// EIP-1193, announced by EIP-6963.

@@ -268,7 +268,7 @@ func securityKey(p *person, _ *idp) {
 }
 
 func passkey(p *person, _ *idp) {
-	p.key = p.Authenticator(webauthn.VirtualAuthenticatorOptions{Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true})
+	p.key = p.Authenticator(phoneWithPasskeys)
 	p.enrols("passkeys/new?type=platform", func() { p.Press("Create the passkey") })
 }
 

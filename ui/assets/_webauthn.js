@@ -49,7 +49,7 @@ export function explain(error, what) {
 	switch (error.name) {
 		case 'NotAllowedError':
 			return what === 'create'
-				? 'Nothing was added. It was cancelled, or it took too long. Try again when you are ready.'
+				? 'Nothing was added. It was cancelled, took too long, or this device or key cannot do what is needed here. Try again, or with another one.'
 				: 'That did not work. It was cancelled, took too long, or this device has no passkey for this site. Try again or take another way.';
 		case 'InvalidStateError':
 			return 'This device or key is already in your list.';
