@@ -35,6 +35,8 @@ var funcs = template.FuncMap{
 	"noun":             func(factor string) string { return methods[factor].Noun },
 	"picture":          func(factor string) string { return methods[factor].Icon },
 	"outcome":          OutcomeText,
+	"chainName":        chainName,
+	"parts":            func(address string) []string { return strings.SplitAfter(address, "@") },
 	"factorName":       factorName,
 	"factor":           func(f string) Method { return Method{Factor: f} },
 }

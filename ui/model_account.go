@@ -9,8 +9,10 @@ import (
 // button is a form of its own with csrf (and flow when set):
 //
 //	POST PathName           name
-//	POST PathEmails         action=add email | action=send, primary, remove email_id
-//	POST PathPhones         action=add phone_number | action=send, remove phone_id
+//	GET  PathEmails/new     the page AddAddress
+//	POST PathEmails         action=send, primary, remove email_id
+//	GET  PathPhones/new     the page AddAddress
+//	POST PathPhones         action=send, remove phone_id
 //	GET  PathPassword       the page Password
 //	POST PathTOTP           action=start | remove
 //	POST PathRecoveryCodes  action=new
@@ -26,8 +28,6 @@ type Account struct {
 	Common
 	Identity Identity
 	Emails   []Email
-	// NewEmails shows the form that adds an address.
-	NewEmails bool
 
 	Password  PasswordState
 	TOTP      TOTPState
@@ -75,11 +75,8 @@ type Email struct {
 	Removable bool
 }
 
-// Phone is one number of the account.
-type Phone struct {
-	ID, Number string
-	Verified   bool
-}
+// Phone is one number of the account. Numbers are kept only once they are confirmed.
+type Phone struct{ ID, Number string }
 
 // PasswordState says what the account page shows of the password.
 type PasswordState struct {

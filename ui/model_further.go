@@ -58,6 +58,27 @@ type AddWallet struct {
 func (AddWallet) name() string  { return "add-wallet" }
 func (AddWallet) title() string { return "Add a wallet" }
 
+// AddAddress asks for a further e-mail address or, with Phone, a telephone number.
+//
+// POST [PathEmails] or [PathPhones]: csrf, flow, action=add, email or phone_number.
+type AddAddress struct {
+	Common
+	Identity Identity
+	Phone    bool
+	// Value fills the field again.
+	Value string
+	// Cancel is the path to go back to.
+	Cancel string
+}
+
+func (AddAddress) name() string { return "add-address" }
+func (m AddAddress) title() string {
+	if m.Phone {
+		return "Add a phone number"
+	}
+	return "Add an e-mail address"
+}
+
 // ConfirmPhone asks for the code that was sent to a new phone number.
 //
 // POST [PathPhones]: csrf, flow, phone_id, action=verify, code; action=send;

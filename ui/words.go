@@ -26,10 +26,10 @@ type methodWords struct {
 
 var methods = map[string]methodWords{
 	"password":      {"Use your password", "Sign in with a password", "Password", "lock"},
-	"magic_link":    {"Get a link by e-mail", "Send me a link by e-mail", "E-mail link", "link"},
-	"email_otp":     {"Get an e-mail code", "Send me a code by e-mail", "E-mail code", "mail"},
-	"sms_otp":       {"Get a code by text message", "Send me a code by text message", "Text message code", "phone"},
-	"whatsapp_otp":  {"Get a code by WhatsApp", "Send me a code by WhatsApp", "WhatsApp code", "chat"},
+	"magic_link":    {"Get a link by e-mail", "E-mail me a link", "E-mail link", "link"},
+	"email_otp":     {"Get an e-mail code", "E-mail me a code", "E-mail code", "mail"},
+	"sms_otp":       {"Get a code by text message", "Text me a code", "Text message code", "phone"},
+	"whatsapp_otp":  {"Get a code by WhatsApp", "Send a WhatsApp code", "WhatsApp code", "chat"},
 	"oauth":         {"Continue with", "Continue with", "Account at", "globe"},
 	"totp":          {"Use an authenticator code", "Use an authenticator code", "Authenticator app", "app"},
 	"recovery_code": {"Use a recovery code", "Use a recovery code", "Recovery code", "lifebuoy"},
@@ -146,6 +146,9 @@ func bytesText(n int64) string {
 	}
 	return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " MB"
 }
+
+// chainName is a blockchain in words.
+func chainName(chain string) string { return upper(chain) }
 
 // factorName is a factor of the policy in words: "oauth:corp" is the provider's name.
 func factorName(name string) string {

@@ -186,11 +186,11 @@ func (b *Tab) Viewport(width, height int64) {
 	b.Do(chromedp.EmulateViewport(width, height))
 }
 
-// Scheme makes the pages light or dark.
+// Scheme makes the pages light or dark, and still.
 func (b *Tab) Scheme(value string) {
 	b.T.Helper()
 	if _, err := chromedp.Call(b.Ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 	}); err != nil {
 		b.T.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func TestPagesAreSealed(t *testing.T) {
 	for _, c := range []*client{signedIn, nobody} {
 		for _, path := range []string{
 			"sign-in", "sign-in?flow=" + markup, "challenge?flow=" + markup, "sign-out", "invite/x", "password/forgot", "password/forgot?flow=" + markup,
-			"password/reset/x", "account", "account/password", "account/emails?flow=" + markup, "outbox", "nothing",
+			"password/reset/x", "account", "account/password", "account/emails/new", "account/phones/new?flow=" + markup, "account/emails?flow=" + markup, "outbox", "nothing",
 		} {
 			a := c.get("/.stepgate/"+path, "Accept", "text/html", "Sec-Fetch-Mode", "navigate")
 			if strings.Contains(a.body, "<script>alert") {

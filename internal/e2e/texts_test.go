@@ -27,7 +27,7 @@ func TestTextsInABrowser(t *testing.T) {
 
 	b.signOut(d)
 	b.Open(d.base + "/reports")
-	b.Press("Send me a code by text message")
+	b.Press("Text me a code")
 	b.Sees("it is safer")
 	b.Press("Sign in another way")
 	b.signInByPassword("you@example.com")

@@ -48,7 +48,7 @@ func TestWallets(t *testing.T) {
 		b.Sees("Confirm it’s you")
 		if name == "Test Sun Wallet" {
 			b.Press("Try another way")
-			b.Press("solana")
+			b.Press("Solana")
 			b.Sees(name)
 		}
 		p.Alters.Store(true)

@@ -31,7 +31,7 @@ func (p *Portal) account(c *call, u *account.User) (ui.Account, error) {
 		return ui.Account{}, err
 	}
 	m := ui.Account{
-		Common: p.common(c, ""), Identity: p.identity(c), NewEmails: true, Home: "/", Administrator: p.engine.Administers(c.visitor),
+		Common: p.common(c, ""), Identity: p.identity(c), Home: "/", Administrator: p.engine.Administers(c.visitor),
 		Offers: ui.Offers{
 			Password: p.engine.Offers(factors.Password), TOTP: p.engine.Offers(factors.TOTP),
 			Passkeys: p.engine.Offers(factors.Passkey), SecurityKeys: p.engine.Offers(factors.WebAuthn),
@@ -199,7 +199,7 @@ func (p *Portal) enrolmentRefused(c *call, err error) error {
 	if !errors.Is(err, flow.ErrEmailNotVerified) {
 		return p.accountAgain(c, err)
 	}
-	return p.sendConfirmation(c, c.visitor.Session.User.Email, p.engine.SendEmailCode)
+	return p.accountAgain(c, p.sendConfirmation(c, c.visitor.Session.User.Email, p.engine.SendEmailCode, backTo(c.value("flow"))))
 }
 
 func (p *Portal) confirmTOTP(c *call) error {

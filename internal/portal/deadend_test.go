@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/factors/wallet"
@@ -23,6 +24,7 @@ func everyFactor(t *testing.T) func() *policy.Policy {
 		name := string(p)
 		text.WriteString("  - {name: " + name + ", match: {path: /" + name + "}, require: {factor: " + name + ", max_age: 10m}}\n")
 	}
+	text.WriteString("  - {name: any, match: {path: /any_of}, require: {any_of: [password, magic_link, email_otp, sms_otp, whatsapp_otp, oauth, totp, webauthn, passkey, crypto_wallet], max_age: 1s}}\n")
 	text.WriteString("  - {name: part, match: {path: /part}, require: {all_of: [totp, whatsapp_otp]}}\ndefault: {require: signed_in}\n")
 	p, err := policy.Load("p", []byte(text.String()))
 	must(t, err)
@@ -83,6 +85,44 @@ func TestEveryFactorCanBeSetUpFromAChallenge(t *testing.T) {
 		if on := b.follow(b.get("/"+factor, "Sec-Fetch-Mode", "navigate")); on.status != http.StatusOK || !strings.Contains(on.body, `value="send"`) {
 			t.Errorf("%s: %d", factor, on.status)
 		}
+	}
+}
+
+// Whoever was sent from a challenge to add a number or an address comes back to it afterwards, and
+// whoever gives up too; a number that is no number is said on the page itself.
+func TestAddingAnAddressLeadsBack(t *testing.T) {
+	s := newSite(t, texting)
+	s.gate.Policy = everyFactor(t)
+	s.user(alice, true)
+	const other = "alice@home.example"
+	for _, c := range []struct{ page, field, wrong, right string }{
+		{"emails", "email", "nonsense", other}, {"phones", "phone_number", "nonsense", "+44 7400 123456"},
+	} {
+		path := "/.stepgate/account/" + c.page
+		add := func(value string) url.Values { return url.Values{"action": {"add"}, c.field: {value}} }
+		b := s.browser()
+		b.signIn(alice)
+		challenge := b.get("/sms_otp", "Sec-Fetch-Mode", "navigate").header.Get("Location")
+		on := b.follow(b.post(b.get(challenge), path, url.Values{"action": {"new"}}))
+		if !strings.Contains(on.body, `href="`+html.EscapeString(challenge)+`">Cancel`) {
+			t.Errorf("%s: no way back on %s", c.page, on.body)
+		}
+		on = b.post(on, path, add(c.wrong))
+		if on.status != http.StatusBadRequest || !strings.Contains(on.body, `name="`+c.field+`"`) || !strings.Contains(on.body, c.wrong) {
+			t.Errorf("%s: %d %s", c.page, on.status, on.body)
+		}
+		on = b.follow(b.post(on, path, add(c.right)))
+		if p := b.post(on, path, url.Values{"action": {"remove"}}); p.header.Get("Location") != challenge {
+			t.Errorf("%s: giving up leads to %q", c.page, p.header.Get("Location"))
+		}
+		to := map[string]string{"phones": mobile, "emails": other}[c.page]
+		if p := b.post(on, path, url.Values{"action": {"verify"}, "code": {s.mail(to).Code}}); p.header.Get("Location") != challenge {
+			t.Errorf("%s: after the code to %q", c.page, p.header.Get("Location"))
+		}
+		if p := b.follow(b.get(challenge)); c.page == "phones" && p.body != "application: /sms_otp" {
+			t.Errorf("the challenge does not go on: %s", p.body)
+		}
+		s.clock.Advance(31 * time.Second)
 	}
 }
 

@@ -79,15 +79,15 @@ func (p *Portal) postPhonesForm(c *call) error {
 	id := c.value("phone_id")
 	switch c.value("action") {
 	case "new":
-		return c.startHere(ui.PathAccount)
+		return c.startHere(ui.PathPhones + "/new")
 	case "add":
-		return p.sendPhoneConfirmation(c, c.value("phone_number"))
+		return p.addAgain(c, true, p.sendPhoneConfirmation(c, c.value("phone_number"), backTo(c.value("flow"))))
 	case "send":
 		pending, _, err := p.pending(c, c.value("flow"))
 		if err != nil {
 			return err
 		}
-		return p.sendPhoneConfirmation(c, pending.Phone)
+		return p.accountAgain(c, p.sendPhoneConfirmation(c, pending.Phone, p.cameFrom(c)))
 	case "verify":
 		return p.confirmPhone(c)
 	case "remove":
@@ -97,7 +97,7 @@ func (p *Portal) postPhonesForm(c *call) error {
 		}
 		n := u.Phone(id)
 		if n == nil { // a number that was never confirmed is dropped by leaving it
-			return c.redirect(ui.PathAccount)
+			return c.redirect(p.cameFrom(c))
 		}
 		return p.removeConfirmed(c, id, ui.Confirm{
 			Heading: "Remove " + n.Number + "?", Action: ui.PathPhones, Button: "Remove this number",
@@ -108,18 +108,20 @@ func (p *Portal) postPhonesForm(c *call) error {
 	return errBody
 }
 
-func (p *Portal) sendPhoneConfirmation(c *call, number string) error {
+// sendPhoneConfirmation sends a code to a number and leads to the page that asks for it, from
+// which it goes on to after.
+func (p *Portal) sendPhoneConfirmation(c *call, number, after string) error {
 	product, _ := p.phoneProduct("")
 	methodID, err := p.engine.AddPhone(c.ctx(), c.visitor, product, number)
 	if err != nil {
-		return p.accountAgain(c, err)
+		return err
 	}
 	folded, _, err := account.FoldPhone(number)
 	if err != nil {
 		return err
 	}
 	id, err := p.engine.Begin(flow.Pending{
-		Host: c.visit.Host, Return: ui.PathAccount, Family: c.visitor.Session.Family, Method: string(product), Phone: folded,
+		Host: c.visit.Host, Return: after, Family: c.visitor.Session.Family, Method: string(product), Phone: folded,
 		MethodID: methodID, CodeExpires: p.codeExpires(),
 	})
 	if err != nil {
@@ -163,7 +165,7 @@ func (p *Portal) confirmPhone(c *call) error {
 		return err
 	}
 	c.proven(result)
-	return c.redirect(ui.PathAccount)
+	return c.redirect(local(pending.Return))
 }
 
 func (p *Portal) postConnectionsForm(c *call) error {
@@ -245,7 +247,7 @@ func (p *Portal) postWalletsForm(c *call) error {
 // furtherFactors fills the parts of the account page that this file looks after.
 func (p *Portal) furtherFactors(m *ui.Account, u *account.User) {
 	for _, n := range u.Phones {
-		m.Phones = append(m.Phones, ui.Phone{ID: n.ID, Number: n.Number, Verified: true})
+		m.Phones = append(m.Phones, ui.Phone{ID: n.ID, Number: n.Number})
 	}
 	for _, k := range u.Keys {
 		m.Passkeys = append(m.Passkeys, ui.Passkey{

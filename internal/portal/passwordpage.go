@@ -12,33 +12,33 @@ import (
 )
 
 func (p *Portal) showPassword(c *call) error {
-	m, err := p.passwordForm(c)
+	m, err := p.passwordForm(c, c.r.URL.Query().Get("flow"))
 	if err != nil {
 		return err
 	}
 	return p.show(c, http.StatusOK, "portal", m)
 }
 
-func (p *Portal) passwordForm(c *call) (ui.Password, error) {
+func (p *Portal) passwordForm(c *call, id string) (ui.Password, error) {
 	u, err := p.engine.User(c.ctx(), c.visitor)
 	if err != nil {
 		return ui.Password{}, err
 	}
 	fresh := account.Fresh(c.visitor.Session.Subject().Factors, account.PasswordMaxAge, p.engine.Now())
 	return ui.Password{
-		Common: p.common(c, ""), Identity: p.identity(c), Set: u.Password != nil, NeedCurrent: u.PasswordUsable() && !fresh,
-		Minimum: account.PasswordMinimum(&u), Cancel: ui.PathAccount,
+		Common: p.common(c, id), Identity: p.identity(c), Set: u.Password != nil, NeedCurrent: u.PasswordUsable() && !fresh,
+		Minimum: account.PasswordMinimum(&u), Cancel: backTo(id),
 	}, nil
 }
 
 func (p *Portal) postPassword(c *call) error {
 	switch c.value("action") {
 	case "new":
-		return c.redirect(ui.PathPassword)
+		return c.startHere(ui.PathPassword)
 	case "remove":
 		return p.removePassword(c)
 	}
-	m, err := p.passwordForm(c)
+	m, err := p.passwordForm(c, c.value("flow"))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (p *Portal) postPassword(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.redirect(ui.PathAccount)
+	return p.afterAccount(c)
 }
 
 func (p *Portal) removePassword(c *call) error {
