@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -135,15 +136,16 @@ func (b *Tab) Press(text string) {
 // Click clicks what a selector finds.
 func (b *Tab) Click(selector string) { b.T.Helper(); b.Do(chromedp.Click(chromedp.CSS(selector))) }
 
-// Fill types a value into the visible field of a name.
+// Fill puts a value into the visible field of a name, in the place of what is there.
 func (b *Tab) Fill(name, value string) {
 	b.T.Helper()
 	field := `input[name="` + name + `"]:not([type=hidden])`
 	b.Do(chromedp.WaitVisible(chromedp.CSS(field)))
-	if _, err := chromedp.Run(b.Ctx, chromedp.Evaluate[string](`document.querySelector('`+field+`').value = ''`)); err != nil {
+	Eval[any](b, `document.querySelector('`+field+`').select()`)
+	// At once, as keyboards of telephones and password managers do; key by key takes long.
+	if _, err := chromedp.Call(b.Ctx, input.InsertText, input.InsertTextParams{Text: value}); err != nil {
 		b.T.Fatal(err)
 	}
-	b.Do(chromedp.SendKeys(chromedp.CSS(field), value))
 }
 
 // Eval runs a script in the page and returns its value, when it is a promise what that becomes.
