@@ -191,7 +191,7 @@ func TestAttempts(t *testing.T) {
 	taken := 0
 	for range 200 {
 		wg.Go(func() {
-			_, err := a.TakeAttempt(t.Context(), "u", true, factors.Password, "p")
+			_, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.Password, Credential: "p"})
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
@@ -206,22 +206,22 @@ func TestAttempts(t *testing.T) {
 		t.Fatalf("%d attempts", taken)
 	}
 	clock.Advance(time.Hour - time.Millisecond)
-	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); !errors.Is(err, ErrLocked) {
+	if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); !errors.Is(err, ErrLocked) {
 		t.Fatal(err)
 	}
 	clock.Advance(time.Millisecond)
 	for range 6 {
-		if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+		if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 5 {
-		at, err := a.TakeAttempt(t.Context(), "u", true, factors.Password, "p")
+		at, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.Password, Credential: "p"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var c store.Change
-		if err := a.Succeeded(t.Context(), &c, at); err != nil {
+		if err := a.Succeeded(t.Context(), &c, at, "u", factors.Password, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.db.Apply(t.Context(), c); err != nil {
@@ -229,11 +229,11 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	for range 4 {
-		if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+		if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); !errors.Is(err, ErrLocked) {
+	if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); !errors.Is(err, ErrLocked) {
 		t.Fatalf("six and four failures around successes of another product: %v", err)
 	}
 }
@@ -243,15 +243,15 @@ func TestLockoutCanBeChanged(t *testing.T) {
 	a, clock := newAccounts(t)
 	a.SetLockout(Lockout{After: 3, For: 5 * time.Minute})
 	for range 3 {
-		if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+		if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); !errors.Is(err, ErrLocked) {
+	if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); !errors.Is(err, ErrLocked) {
 		t.Fatal(err)
 	}
 	clock.Advance(5 * time.Minute)
-	if _, err := a.TakeAttempt(t.Context(), "u", true, factors.TOTP, "t"); err != nil {
+	if _, err := a.TakeAttempt(t.Context(), Try{Account: "u", Known: true, Product: factors.TOTP, Credential: "t"}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -43,76 +43,112 @@ type attempts struct {
 	// Credential counts failures in a row of each credential, without any time limit.
 	Credential  map[string]int `cbor:"2,keyasint"`
 	LockedUntil time.Time      `cbor:"3,keyasint"`
+	// Browsers are those that have a budget of their own.
+	Browsers []knownBrowser `cbor:"4,keyasint,omitempty"`
 }
 
-func (a *attempts) sum() int {
+// noExpiry is for what is kept as long as the user.
+var noExpiry time.Time
+
+func sum(failures map[factors.Product]int) int {
 	n := 0
-	for _, k := range a.Failures {
+	for _, k := range failures {
 		n += k
 	}
 	return n
 }
 
+// Try is what somebody wants to prove.
+type Try struct {
+	// Account is the user, or what stands for an address that belongs to nobody.
+	Account string
+	// Known is set when Account is a user.
+	Known   bool
+	Product factors.Product
+	// Credential may be empty where the product has none of its own.
+	Credential string
+	// Browser is the id that the browser keeps; empty for one that keeps none.
+	Browser string
+}
+
 // Attempt is one counted try to prove a credential.
 type Attempt struct {
-	account    string
-	product    factors.Product
-	credential string
+	try Try
 	// Locked is set when this attempt, unless it succeeds, is the one that locks the account.
 	Locked bool
+	// Spent is set when this attempt, unless it succeeds, is the last one of a browser that has a
+	// budget of its own.
+	Spent bool
+	// ofBrowser is set when it counts in such a budget, and not in the account's.
+	ofBrowser bool
 }
 
 // Account is the account that the attempt counts against.
-func (a Attempt) Account() string { return a.account }
+func (a Attempt) Account() string { return a.try.Account }
 
 // Product is what the attempt tries to prove.
-func (a Attempt) Product() factors.Product { return a.product }
+func (a Attempt) Product() factors.Product { return a.try.Product }
 
-// TakeAttempt counts a failure of product for account, durably, before it is known whether
-// the attempt fails. credential may be empty where the product has none of its own. The
-// error is ErrLocked or ErrDisabled when no attempt is left.
-func (a *Accounts) TakeAttempt(ctx context.Context, account string, known bool, product factors.Product, credential string) (Attempt, error) {
+// TakeAttempt counts a failure, durably, before it is known whether the attempt fails: in a
+// browser that is known for the product in its own budget, else in the account's. One that has
+// used its budget up is known no more. Failures of a credential are counted over all. The error
+// is ErrLocked or ErrDisabled when no attempt is left.
+func (a *Accounts) TakeAttempt(ctx context.Context, t Try) (Attempt, error) {
 	now := a.db.Now()
-	at := Attempt{account: account, product: product, credential: credential}
-	var expires time.Time
-	if !known {
-		expires = now.Add(forgetUnknown)
-	}
-	err := a.attempts.Update(ctx, account, func(r *attempts, _ bool) (time.Time, error) {
-		at.Locked = false
-		if now.Before(r.LockedUntil) {
+	key := a.browserKey(t.Account, t.Browser)
+	at := Attempt{try: t}
+	expires := a.expiry(t)
+	err := a.attempts.Update(ctx, t.Account, func(r *attempts, _ bool) (time.Time, error) {
+		at = Attempt{try: t}
+		lock := a.lockout.Load()
+		known := r.knownFor(key, t.Product, lock.After)
+		if known == nil && now.Before(r.LockedUntil) {
 			return expires, ErrLocked
+		}
+		if t.Credential != "" {
+			if r.Credential[t.Credential] >= disableAfter {
+				return expires, ErrDisabled
+			}
+			count(&r.Credential, t.Credential)
+		}
+		if known != nil {
+			at.ofBrowser = true
+			count(&known.Failures, t.Product)
+			at.Spent = known.spent(lock.After)
+			return expires, nil
 		}
 		if !r.LockedUntil.IsZero() {
 			r.LockedUntil, r.Failures = time.Time{}, nil
 		}
-		if credential != "" && r.Credential[credential] >= disableAfter {
-			return expires, ErrDisabled
-		}
-		if r.Failures == nil {
-			r.Failures = make(map[factors.Product]int)
-		}
-		r.Failures[product]++
-		if credential != "" {
-			if r.Credential == nil {
-				r.Credential = make(map[string]int)
-			}
-			r.Credential[credential]++
-		}
-		if lock := a.lockout.Load(); r.sum() >= lock.After {
+		count(&r.Failures, t.Product)
+		if at.Locked = sum(r.Failures) >= lock.After; at.Locked {
 			r.LockedUntil = now.Add(lock.For)
-			at.Locked = true
 		}
 		return expires, nil
 	})
 	return at, err
 }
 
+func count[K comparable](failures *map[K]int, of K) {
+	if *failures == nil {
+		*failures = make(map[K]int)
+	}
+	(*failures)[of]++
+}
+
+// expiry is how long the count of a try is kept.
+func (a *Accounts) expiry(t Try) time.Time {
+	if t.Known {
+		return noExpiry
+	}
+	return a.db.Now().Add(forgetUnknown)
+}
+
 // Uncounted is an attempt at a credential that cannot be guessed: it is not counted before it
 // is made, and no lock stops it. CountFailure and Usable are for what is amiss with the
 // credential itself.
 func Uncounted(userID string, product factors.Product, credential string) Attempt {
-	return Attempt{account: userID, product: product, credential: credential}
+	return Attempt{try: Try{Account: userID, Known: true, Product: product, Credential: credential}}
 }
 
 // CountFailure counts one more failure in a row of a credential. It locks nothing.
@@ -139,22 +175,55 @@ func (a *Accounts) Usable(ctx context.Context, userID, credential string) error 
 	return nil
 }
 
-// Succeeded adds to c that the attempt did not fail after all. The change conflicts with
-// attempts made meanwhile; the caller then tries again.
-func (a *Accounts) Succeeded(ctx context.Context, c *store.Change, at Attempt) error {
-	r, rev, err := a.attempts.Get(ctx, at.account)
-	if errors.Is(err, store.ErrNotFound) || err == nil && r.Failures[at.product] == 0 && r.Credential[at.credential] == 0 {
-		return nil
+// Succeeded adds to c that the attempt did not fail after all, and that the browser is known for
+// what the user has proven in it; a try of nothing is one that nothing counted. In the budget of
+// the browser, it forgives what failed there and nothing else: the owner's success takes back
+// nothing of what strangers used up. The change conflicts with attempts made meanwhile; the caller
+// then tries again.
+func (a *Accounts) Succeeded(ctx context.Context, c *store.Change, at Attempt, userID string, product factors.Product, browser string) error {
+	key, lockAfter := a.browserKey(userID, browser), a.lockout.Load().After
+	if at.try.Account != userID && at.try.Account != "" { // the account was made by this success
+		err := a.edit(ctx, c, at.try, func(r *attempts) bool { return r.forgive(at, "", lockAfter) })
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	return a.edit(ctx, c, Try{Account: userID, Known: true}, func(r *attempts) bool {
+		forgiven := at.try.Account == userID && r.forgive(at, key, lockAfter)
+		return r.know(key, product, lockAfter) || forgiven
+	})
+}
+
+// edit adds to c a change of the count of an account, provided that it changes nothing else.
+func (a *Accounts) edit(ctx context.Context, c *store.Change, of Try, change func(*attempts) bool) error {
+	r, rev, err := a.attempts.Get(ctx, of.Account)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("read attempts: %w", err)
 	}
-	delete(r.Failures, at.product)
-	delete(r.Credential, at.credential)
-	if r.sum() < a.lockout.Load().After {
+	if !change(&r) {
+		return nil
+	}
+	return a.attempts.Replace(c, of.Account, rev, r, a.expiry(of))
+}
+
+// forgive takes back what an attempt that succeeded was counted as, with the failures before it,
+// and tells whether there was anything.
+func (r *attempts) forgive(at Attempt, key string, lockAfter int) bool {
+	failed := r.Credential[at.try.Credential] > 0
+	delete(r.Credential, at.try.Credential)
+	if at.ofBrowser {
+		i := r.browser(key)
+		if i >= 0 {
+			delete(r.Browsers[i].Failures, at.try.Product)
+		}
+		return failed || i >= 0
+	}
+	failed = failed || r.Failures[at.try.Product] > 0
+	delete(r.Failures, at.try.Product)
+	if sum(r.Failures) < lockAfter {
 		r.LockedUntil = time.Time{}
 	}
-	return a.attempts.Replace(c, at.account, rev, r, time.Time{})
+	return failed
 }
 
 // ForgetFailures forgets the failures of one product and credential, after the credential
@@ -163,15 +232,26 @@ func (a *Accounts) ForgetFailures(ctx context.Context, userID string, product fa
 	return a.attempts.Update(ctx, userID, func(r *attempts, _ bool) (time.Time, error) {
 		delete(r.Failures, product)
 		delete(r.Credential, credential)
-		if r.sum() < a.lockout.Load().After {
+		if sum(r.Failures) < a.lockout.Load().After {
 			r.LockedUntil = time.Time{}
 		}
 		return time.Time{}, nil
 	})
 }
 
-// ClearAttempts adds to c that all failures of an account are forgotten, after an
-// administrator unlocked it.
+// Unlock adds to c that all failures of an account are forgotten. Browsers that are known stay so.
+func (a *Accounts) Unlock(ctx context.Context, c *store.Change, userID string) error {
+	return a.edit(ctx, c, Try{Account: userID, Known: true}, func(r *attempts) bool {
+		known := r.Browsers
+		for i := range known {
+			known[i].Failures = nil
+		}
+		*r = attempts{Browsers: known}
+		return true
+	})
+}
+
+// ClearAttempts adds to c that all failures and known browsers of an account are forgotten.
 func (a *Accounts) ClearAttempts(c *store.Change, userID string) {
 	a.attempts.Delete(c, userID)
 }

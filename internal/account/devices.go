@@ -56,9 +56,7 @@ func (u *User) LiveDevices(now time.Time) []Device {
 	return slices.DeleteFunc(slices.Clone(u.Devices), func(d Device) bool { return !now.Before(d.ExpiresAt) })
 }
 
-// ForgetDevices takes all remembered devices from a user but the one of a browser, which may be
-// empty. It follows every change after which somebody else may hold one of the factors.
-func (a *Accounts) ForgetDevices(ctx context.Context, userID, keep string) error {
+func (a *Accounts) forgetDevices(ctx context.Context, userID, keep string) error {
 	u, _, err := a.Get(ctx, userID)
 	if err != nil || len(u.Devices) == 0 {
 		return err

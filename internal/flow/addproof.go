@@ -89,7 +89,7 @@ func (e *Engine) admit(ctx context.Context, v Visitor, at account.Attempt, c *ca
 	default:
 		e.accounts.Require(&c.change, c.user.ID, c.rev)
 	}
-	if err := e.accounts.Succeeded(ctx, &c.change, at); err != nil {
+	if err := e.accounts.Succeeded(ctx, &c.change, at, c.user.ID, c.proof.Product, v.Browser); err != nil {
 		return session.Issued{}, err
 	}
 	if v.Session == nil {
@@ -192,6 +192,9 @@ func (e *Engine) failed(ctx context.Context, v Visitor, at account.Attempt, err 
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.FactorRefused, UserID: at.Account(), Factor: string(at.Product()), Reason: known.Type})
+	if at.Spent {
+		e.record(v, audit.Event{Kind: audit.AttemptsLocked, UserID: at.Account(), Factor: string(at.Product()), Reason: "known_browser"})
+	}
 	if at.Locked {
 		e.record(v, audit.Event{Kind: audit.AttemptsLocked, UserID: at.Account(), Factor: string(at.Product())})
 		if err := e.notify(ctx, at.Account(), noticeLocked, v); err != nil {

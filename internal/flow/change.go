@@ -83,7 +83,7 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string, confirm
 	if err := e.sessions.Drop(ctx, u.ID, gone...); err != nil {
 		return asError(err)
 	}
-	if err := e.accounts.ForgetDevices(ctx, u.ID, v.Device); err != nil {
+	if err := e.accounts.ForgetBrowsers(ctx, u.ID, v.Device, v.Browser); err != nil {
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.FactorRemoved, CredentialID: id})

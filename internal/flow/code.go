@@ -142,7 +142,7 @@ func (e *Engine) AuthenticateCode(ctx context.Context, v Visitor, methodID, code
 	if err != nil {
 		return Result{}, err
 	}
-	at, err := e.accounts.TakeAttempt(ctx, key, known, sent.product(), "")
+	at, err := e.accounts.TakeAttempt(ctx, account.Try{Account: key, Known: known, Product: sent.product(), Browser: v.Browser})
 	if errors.Is(err, account.ErrLocked) && v.Session == nil {
 		return Result{}, e.failed(ctx, v, at, ErrOTPIncorrect)
 	}

@@ -85,7 +85,9 @@ func (e *Engine) takePassword(ctx context.Context, v Visitor, key string, known 
 	if known {
 		credential = account.PasswordID(key)
 	}
-	at, err := e.accounts.TakeAttempt(ctx, key, known, factors.Password, credential)
+	at, err := e.accounts.TakeAttempt(ctx, account.Try{
+		Account: key, Known: known, Product: factors.Password, Credential: credential, Browser: v.Browser,
+	})
 	if errors.Is(err, account.ErrLocked) || errors.Is(err, account.ErrDisabled) {
 		if v.Session != nil {
 			return at, asError(err)
@@ -189,7 +191,7 @@ func (e *Engine) SetPassword(ctx context.Context, v Visitor, secret string) erro
 	if err := e.sessions.RevokeAll(ctx, u.ID, v.Session); err != nil {
 		return asError(err)
 	}
-	if err := e.accounts.ForgetDevices(ctx, u.ID, v.Device); err != nil {
+	if err := e.accounts.ForgetBrowsers(ctx, u.ID, v.Device, v.Browser); err != nil {
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.PasswordChanged})

@@ -77,14 +77,14 @@ func (a Administrator) Lock(ctx context.Context, id string) error {
 	return a.e.endAll(ctx, id)
 }
 
-// endAll ends all sessions of a user and forgets all remembered devices.
+// endAll ends all sessions of a user and forgets all remembered devices and known browsers.
 func (e *Engine) endAll(ctx context.Context, id string) error {
 	ctx, done := consequences(ctx)
 	defer done()
 	if err := e.sessions.RevokeAll(ctx, id, nil); err != nil {
 		return asError(err)
 	}
-	err := e.accounts.ForgetDevices(ctx, id, "")
+	err := e.accounts.ForgetBrowsers(ctx, id, "", "")
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // the user is gone, and the devices too
 	}
@@ -95,8 +95,7 @@ func (e *Engine) endAll(ctx context.Context, id string) error {
 func (a Administrator) Unlock(ctx context.Context, id string) error {
 	_, err := a.e.accounts.Update(ctx, id, func(u *account.User, c *store.Change) error {
 		u.LockedAt = time.Time{}
-		a.e.accounts.ClearAttempts(c, id)
-		return nil
+		return a.e.accounts.Unlock(ctx, c, id)
 	})
 	if err != nil {
 		return asError(err)
@@ -215,7 +214,7 @@ func (a Administrator) RevokeSession(ctx context.Context, id, sessionID string) 
 	return nil
 }
 
-// RevokeSessions ends all sessions of a user and forgets the remembered devices.
+// RevokeSessions ends all sessions of a user and forgets the remembered devices and known browsers.
 func (a Administrator) RevokeSessions(ctx context.Context, id string) error {
 	if err := a.e.endAll(ctx, id); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (e *Engine) RevokeSession(ctx context.Context, v Visitor, id string) error 
 }
 
 // RevokeOtherSessions ends all sessions of the visitor's user but this one, and forgets all
-// remembered devices but this one.
+// remembered devices and known browsers but this one.
 func (e *Engine) RevokeOtherSessions(ctx context.Context, v Visitor) error {
 	if v.Session == nil {
 		return ErrNoSession
@@ -38,7 +38,7 @@ func (e *Engine) RevokeOtherSessions(ctx context.Context, v Visitor) error {
 	if err := e.sessions.RevokeAll(ctx, v.Session.UserID, v.Session); err != nil {
 		return asError(err)
 	}
-	if err := e.accounts.ForgetDevices(ctx, v.Session.UserID, v.Device); err != nil {
+	if err := e.accounts.ForgetBrowsers(ctx, v.Session.UserID, v.Device, v.Browser); err != nil {
 		return asError(err)
 	}
 	e.record(v, audit.Event{Kind: audit.SessionRevoked, Reason: "all_others"})

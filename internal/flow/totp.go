@@ -80,10 +80,12 @@ func (e *Engine) AuthenticateTOTP(ctx context.Context, v Visitor, code string) (
 	if u.TOTP != nil {
 		id = u.TOTP.ID
 	}
-	at, err := e.accounts.TakeAttempt(ctx, u.ID, true, factors.TOTP, id)
+	try := account.Try{Account: u.ID, Known: true, Product: factors.TOTP, Credential: id, Browser: v.Browser}
+	at, err := e.accounts.TakeAttempt(ctx, try)
 	active := !errors.Is(err, account.ErrDisabled)
 	if !active && u.PendingTOTP != nil {
-		at, err = e.accounts.TakeAttempt(ctx, u.ID, true, factors.TOTP, u.PendingTOTP.ID)
+		try.Credential = u.PendingTOTP.ID
+		at, err = e.accounts.TakeAttempt(ctx, try)
 	}
 	if err != nil {
 		return Result{}, asError(err)
@@ -189,7 +191,9 @@ func (e *Engine) AuthenticateRecoveryCode(ctx context.Context, v Visitor, code s
 	if !recovery.WellFormed(code) {
 		return Result{}, ErrInvalidRecoveryCode
 	}
-	at, err := e.accounts.TakeAttempt(ctx, u.ID, true, factors.RecoveryCode, account.RecoveryID(u.ID))
+	at, err := e.accounts.TakeAttempt(ctx, account.Try{
+		Account: u.ID, Known: true, Product: factors.RecoveryCode, Credential: account.RecoveryID(u.ID), Browser: v.Browser,
+	})
 	if err != nil {
 		return Result{}, asError(err)
 	}
