@@ -101,6 +101,8 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	handle("GET "+adminPrefix+"health/ready", p.ready)
 	mux.HandleFunc("GET "+adminPrefix+"backup", p.backup)
+	handle("GET "+adminPrefix+"audit", p.audit)
+	handle("GET "+adminPrefix+"audit/heads", p.auditHeads)
 	handle("GET "+adminPrefix+"users", p.list)
 	handle("POST "+adminPrefix+"users", p.create)
 	handle("POST "+adminPrefix+"users/import", p.importUsers)

@@ -96,6 +96,10 @@ type App struct {
 	// Default: none.
 	DecisionLog *DecisionLogConfig `json:"decision_log,omitempty"`
 
+	// AuditKeep is how long audit entries are kept, 1d to 3650d. At most 200,000 of each chain are.
+	// Default: 400d.
+	AuditKeep caddy.Duration `json:"audit_keep,omitempty"`
+
 	ctx     caddy.Context
 	logger  *zap.Logger
 	keys    *secrets
@@ -148,6 +152,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("store: module %T is no store", mod)
 	}
 	a.opener = opener
+	if err := a.checkAuditKeep(); err != nil {
+		return err
+	}
 	if a.keys, err = readSecrets(a.Secret, a.PreviousSecrets); err != nil {
 		return err
 	}

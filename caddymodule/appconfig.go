@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/session"
 )
 
@@ -50,6 +51,21 @@ type RegistrationConfig struct {
 	// Domains limits open registration to mailboxes of these domains.
 	// Default: all.
 	Domains []string `json:"domains,omitempty"`
+}
+
+// checkAuditKeep refuses a time that keeps too little to look anything up, or for ever.
+func (a *App) checkAuditKeep() error {
+	if d := a.auditLife(); d < 24*time.Hour || d > 3650*24*time.Hour {
+		return errors.New("audit_keep is 1d to 3650d")
+	}
+	return nil
+}
+
+func (a *App) auditLife() time.Duration {
+	if a.AuditKeep == 0 {
+		return audit.DefaultLife
+	}
+	return time.Duration(a.AuditKeep)
 }
 
 // check refuses limits under which nobody could work, and those that no longer end anything.

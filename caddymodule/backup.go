@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -17,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/stepgate/stepgate/internal/account"
+	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/store/boltstore"
@@ -128,11 +130,15 @@ func (rt *runtime) restored(ctx context.Context) error {
 	if err != nil || at.IsZero() {
 		return err
 	}
-	deleted, err := store.KeepOnly(ctx, rt.store, append(account.Prefixes(), metaPrefix)...)
+	deleted, err := store.KeepOnly(ctx, rt.store, slices.Concat([]string{metaPrefix}, account.Prefixes(), audit.Prefixes())...)
 	if err != nil {
 		return err
 	}
 	if err := rt.accounts.Restored(ctx, rt.db.Now()); err != nil {
+		return err
+	}
+	rt.events.Record(audit.Event{Kind: audit.StoreRestored, Time: rt.db.Now(), ByAdmin: true})
+	if err := rt.events.Flush(ctx); err != nil {
 		return err
 	}
 	if err := s.ClearCopied(); err != nil {

@@ -49,6 +49,7 @@ func init() {
 //			roll_keep <number>
 //			roll_keep_for <days>
 //		}
+//		audit_keep <duration>
 //	}
 func parseGlobal(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next()
@@ -128,8 +129,21 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 	case "decision_log":
 		a.DecisionLog = new(DecisionLogConfig)
 		return a.DecisionLog.unmarshal(d)
+	case "audit_keep":
+		var text string
+		if err := oneArg(d, &text); err != nil {
+			return err
+		}
+		span, err := caddy.ParseDuration(text)
+		if err != nil || span <= 0 {
+			return d.Errf("%q is no duration; write one like 90d", text)
+		}
+		a.AuditKeep = caddy.Duration(span)
+		if err := a.checkAuditKeep(); err != nil {
+			return d.Err(err.Error())
+		}
 	default:
-		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors, primary or decision_log", option)
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors, primary, decision_log or audit_keep", option)
 	}
 	return err
 }

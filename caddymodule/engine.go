@@ -30,10 +30,12 @@ type engine struct {
 	flow   *flow.Engine
 	gate   *gate.Engine
 	logger *zap.Logger
-	// limits, lockout and senders are what the shared runtime takes from the newest engine.
+	// limits, lockout, senders and auditLife are what the shared runtime takes from the newest engine.
 	limits  session.Limits
 	lockout account.Lockout
-	senders map[delivery.Channel]delivery.Sender
+	// auditLife is how long audit entries are kept.
+	auditLife time.Duration
+	senders   map[delivery.Channel]delivery.Sender
 }
 
 func newEngine(a *App, rt *runtime) (*engine, error) {
@@ -55,7 +57,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders}
+	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders, auditLife: a.auditLife()}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
 		Keys: webauthn.New(a.authenticators), Providers: a.providers, Contracts: a.contracts, Queue: rt.queue, Policies: a.policies.asked,

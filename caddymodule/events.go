@@ -28,12 +28,12 @@ func (a *App) emit(name string, data map[string]any) {
 }
 
 // auditLog takes audit events: it writes them to the log named stepgate.audit, which operators
-// can route, counts them, keeps the latest for the pages of administrators, and emits them as
-// events named stepgate_ and the kind.
+// can route, counts them, keeps them in the store, and emits them as events named stepgate_ and
+// the kind.
 type auditLog struct {
 	app    *App
 	logger *zap.Logger
-	recent *audit.Recent
+	kept   *audit.Log
 }
 
 // Record implements audit.Recorder.
@@ -47,7 +47,7 @@ func (l auditLog) Record(ev audit.Event) {
 		zap.String("factor", ev.Factor), zap.String("credential_id", ev.CredentialID), zap.String("reason", ev.Reason),
 		zap.String("ip_address", ev.IPAddress), zap.Bool("by_admin", ev.ByAdmin), zap.String("actor_id", ev.ActorID))
 	countEvent(ev)
-	l.recent.Record(ev)
+	l.kept.Record(ev)
 	l.app.emit("stepgate_"+string(ev.Kind), map[string]any{
 		"user_id": ev.UserID, "session_id": ev.SessionID, "factor": ev.Factor, "reason": ev.Reason, "by_admin": ev.ByAdmin, "actor_id": ev.ActorID,
 	})

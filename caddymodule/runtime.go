@@ -32,11 +32,9 @@ const (
 	cachedSessions = 1 << 17
 	// keptRefusals bounds the refusals held in memory: so many of people, and of strangers.
 	keptRefusals = 1000
-	// keptEvents likewise bounds audit events: so many of each sort.
-	keptEvents = 1000
-	sweepEvery = time.Minute
-	metaPrefix = "meta/"
-	sweepBatch = 500
+	sweepEvery   = time.Minute
+	metaPrefix   = "meta/"
+	sweepBatch   = 500
 )
 
 // runtime is everything that outlives a reload: the open store, the caches over it, and the
@@ -50,7 +48,7 @@ type runtime struct {
 	outbox   *delivery.Outbox
 	signer   *gate.Signer
 	refusals *decisions.Recent
-	events   *audit.Recent
+	events   *audit.Log
 	peppers  [][]byte
 	logger   *zap.Logger
 	// fingerprint tells whether a configuration brings other secrets.
@@ -87,6 +85,7 @@ func (rt *runtime) follow(e *engine) {
 	rt.sessions.SetLimits(e.limits)
 	rt.accounts.SetLockout(e.lockout)
 	rt.queue.SetSenders(e.senders)
+	rt.events.SetLife(e.auditLife)
 }
 
 // openRuntime returns the runtime of a store, opening it if no configuration has it open.
@@ -117,7 +116,7 @@ func newRuntime(opener StoreOpener, keys *secrets, logger *zap.Logger) (*runtime
 	if err != nil {
 		return nil, err
 	}
-	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now), refusals: decisions.NewRecent(keptRefusals), events: audit.NewRecent(keptEvents)}
+	rt := &runtime{store: file, logger: logger, outbox: delivery.NewOutbox(time.Now), refusals: decisions.NewRecent(keptRefusals)}
 	if err := rt.build(opener, keys); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -140,6 +139,7 @@ func (rt *runtime) build(opener StoreOpener, keys *secrets) error {
 	if rt.accounts, err = account.New(rt.db, account.DefaultLockout, rand.Reader); err != nil {
 		return err
 	}
+	rt.events = audit.NewLog(rt.db, rt.warn)
 	if err := rt.restored(context.Background()); err != nil {
 		return fmt.Errorf("take a restored store into use: %w", err)
 	}
@@ -184,6 +184,7 @@ func (rt *runtime) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	rt.stop = cancel
 	rt.done.Go(func() { rt.queue.Run(ctx, nil) })
+	rt.done.Go(func() { rt.events.Run(ctx, nil) })
 	rt.done.Go(func() {
 		if err := rt.sessions.Run(ctx, nil); err != nil {
 			rt.logger.Error("follow sessions", zap.Error(err))
@@ -225,7 +226,7 @@ func (rt *runtime) Destruct() error {
 	rt.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	flushed := rt.sessions.Flush(ctx)
+	flushed := errors.Join(rt.sessions.Flush(ctx), rt.events.Flush(ctx))
 	closed := rt.store.Close()
 	rt.done.Wait()
 	return errors.Join(flushed, closed)

@@ -110,6 +110,7 @@ var eventWords = map[string]string{
 	"reset_link_issued": "Link for a new password made", "device_remembered": "Browser remembered", "device_forgotten": "Browser forgotten",
 	"break_glass_issued": "Break-glass codes made", "break_glass_revoked": "Break-glass codes revoked",
 	"break_glass_refused": "A wrong break-glass code", "break_glass_used": "A break-glass code was used", "webauthn_cloned": "A copied passkey or key",
+	"store_restored": "The store was restored from a backup", "events_lost": "The store was away, and events are in the log only",
 }
 
 // Text says what happened.

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/store":                {},
 	"internal/store/boltstore":      {"internal/store"},
 	"internal/store/storetest":      {"internal/store", "internal/store/boltstore"},
-	"internal/audit":                {},
+	"internal/audit":                {"internal/store"},
 	"internal/problem":              {},
 	"internal/decisions":            {"policy"},
 	"internal/policyimport":         {"policy"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/stepgate/stepgate/internal/audit"
 	"github.com/stepgate/stepgate/internal/flow"
@@ -17,12 +18,15 @@ const (
 )
 
 func (p *Portal) showEvents(c *call, a flow.Administrator) error {
-	m := ui.AdminEvents{Common: p.common(c, ""), Identity: p.identity(c), Events: eventRows(c.ctx(), a, p.events.List("", shownEvents))}
-	return p.show(c, http.StatusOK, "portal", m)
+	list, err := p.events.Last(c.ctx(), "", shownEvents)
+	if err != nil {
+		return err
+	}
+	return p.show(c, http.StatusOK, "portal", ui.AdminEvents{Common: p.common(c, ""), Identity: p.identity(c), Events: eventRows(c.ctx(), a, list)})
 }
 
-// eventRows are events with the addresses of those whom they name.
-func eventRows(ctx context.Context, a flow.Administrator, list []audit.Event) []ui.AccountEvent {
+// eventRows are events, the newest first, with the addresses of those whom they name.
+func eventRows(ctx context.Context, a flow.Administrator, list []audit.Entry) []ui.AccountEvent {
 	known := map[string]string{"": ""}
 	name := func(id string) (text string, exists bool) {
 		if _, ok := known[id]; !ok {
@@ -33,7 +37,7 @@ func eventRows(ctx context.Context, a flow.Administrator, list []audit.Event) []
 		return cmp.Or(known[id], id), known[id] != ""
 	}
 	var out []ui.AccountEvent
-	for _, ev := range list {
+	for _, ev := range slices.Backward(list) {
 		row := ui.AccountEvent{
 			At: ev.Time, Kind: string(ev.Kind), Factor: ev.Factor, Address: ev.IPAddress, Alarm: ev.Kind.Alarming(),
 		}

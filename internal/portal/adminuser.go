@@ -36,9 +36,13 @@ func (p *Portal) user(c *call, a flow.Administrator) (ui.AdminUser, error) {
 	if err != nil {
 		return ui.AdminUser{}, err
 	}
+	events, err := p.events.Last(c.ctx(), u.ID, shownOfUser)
+	if err != nil {
+		return ui.AdminUser{}, err
+	}
 	m := ui.AdminUser{
 		Common: p.common(c, ""), Identity: p.identity(c), User: userRow(&u), CreatedAt: u.CreatedAt, PausedUntil: until,
-		Events:  eventRows(c.ctx(), a, p.events.List(u.ID, shownOfUser)),
+		Events:  eventRows(c.ctx(), a, events),
 		Factors: credentials(&u), Passwords: p.engine.Offers(factors.Password),
 	}
 	m.User.Groups = u.Groups

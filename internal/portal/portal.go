@@ -35,11 +35,11 @@ type Config struct {
 	// JWKS serves the public keys of assertions.
 	JWKS http.Handler
 	// Policies lists the policies in force, Explain tells what one decides, Refusals keeps the latest
-	// refusals and Events the latest audit events: for the pages of administrators.
+	// refusals and Events all audit events: for the pages of administrators.
 	Policies func() []PolicyInForce
 	Explain  Explain
 	Refusals *decisions.Recent
-	Events   *audit.Recent
+	Events   *audit.Log
 	// Log takes errors that no answer tells about.
 	Log func(msg string, err error)
 }
@@ -56,7 +56,7 @@ type Portal struct {
 	policies func() []PolicyInForce
 	explain  Explain
 	refusals *decisions.Recent
-	events   *audit.Recent
+	events   *audit.Log
 }
 
 // New returns a Portal.
