@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +24,7 @@ const (
 const restorePage = 100
 
 // Restored makes unusable what users may have used up or withdrawn since a copy of the store was
-// made: remembered devices, and the codes of authenticator apps until now. Recovery codes that
+// made: remembered devices, known browsers, and the codes of authenticator apps until now. Recovery codes that
 // were used since work again; nothing in the copy tells them from others.
 func (a *Accounts) Restored(ctx context.Context, now time.Time) error {
 	for after := ""; ; {
@@ -34,13 +35,12 @@ func (a *Accounts) Restored(ctx context.Context, now time.Time) error {
 		after = page[len(page)-1].ID
 		for _, u := range page {
 			_, err := a.Update(ctx, u.ID, func(u *User, _ *store.Change) error {
-				u.Devices = nil
 				if u.TOTP != nil {
 					u.TOTP.SpendUntil(now)
 				}
 				return nil
 			})
-			if err != nil {
+			if err := errors.Join(err, a.ForgetBrowsers(ctx, u.ID, "", "")); err != nil {
 				return fmt.Errorf("user %s: %w", u.ID, err)
 			}
 		}

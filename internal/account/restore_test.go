@@ -36,8 +36,18 @@ func TestRestoredUsersProveAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	err = a.attempts.Update(t.Context(), u.ID, func(r *attempts, _ bool) (time.Time, error) {
+		r.Browsers = []knownBrowser{{Key: "a browser", Proven: []factors.Product{factors.Password}}}
+		return noExpiry, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := a.Restored(t.Context(), clock.Now()); err != nil {
 		t.Fatal(err)
+	}
+	if r, _, err := a.attempts.Get(t.Context(), u.ID); err != nil || len(r.Browsers) != 0 {
+		t.Errorf("known browsers: %v %v", r.Browsers, err)
 	}
 	got, _, err := a.Get(t.Context(), u.ID)
 	if err != nil || len(got.Devices) != 0 {
