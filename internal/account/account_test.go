@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/factors/password"
 	"github.com/stepgate/stepgate/factors/totp"
@@ -396,5 +398,25 @@ func TestGroupsOfProviders(t *testing.T) {
 	got := GroupsOfProvider([]string{"staff", "a,admins", AdminGroup, "", "a\nb", " x", strings.Repeat("g", maxGroup+1), "ops"})
 	if !slices.Equal(got, []string{"staff", "ops"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// Who a person is elsewhere does not fill the record here, nor the header of every request.
+func TestClaimsOfProviders(t *testing.T) {
+	got := ClaimsOfProvider(map[string]any{
+		"a": strings.Repeat("x", maxClaimsSize), "b": "kept", "bad name": 1, "c": nil, "d": []any{1.0}, "e": strings.Repeat("y", maxClaimsSize-20), "f": true,
+	})
+	if diff := cmp.Diff(map[string]any{"b": "kept", "d": []any{1.0}, "f": true}, got); diff != "" {
+		t.Error(diff)
+	}
+	many := make(map[string]any)
+	for i := range 2 * maxClaims {
+		many[fmt.Sprintf("c%03d", i)] = i
+	}
+	if n := len(ClaimsOfProvider(many)); n != maxClaims {
+		t.Errorf("%d claims", n)
+	}
+	if got := ClaimsOfProvider(map[string]any{"c": nil}); got != nil {
+		t.Error(got)
 	}
 }

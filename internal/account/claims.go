@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,6 +48,19 @@ func MergeClaims(claims, change map[string]any) (map[string]any, error) {
 		return nil, fmt.Errorf("%w: at most %d claims of %d bytes together", ErrClaims, maxClaims, maxClaimsSize)
 	}
 	return out, nil
+}
+
+// ClaimsOfProvider cuts what an identity provider tells of a person to sane claims, in the order
+// of their names: whatever does not fit any more is left out, since it is the person there, or
+// the provider, who says how long it is.
+func ClaimsOfProvider(claims map[string]any) map[string]any {
+	var out map[string]any
+	for _, name := range slices.Sorted(maps.Keys(claims)) {
+		if merged, err := MergeClaims(out, map[string]any{name: claims[name]}); err == nil && len(merged) > 0 {
+			out = merged
+		}
+	}
+	return out
 }
 
 // ParseClaim reads the value of a claim as people type one: JSON, or else the text as it stands;

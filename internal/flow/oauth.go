@@ -198,7 +198,7 @@ func (e *Engine) ownerOfIdentity(ctx context.Context, v Visitor, p *oauth.Provid
 	now := e.db.Now()
 	link := account.Identity{
 		Provider: p.Name(), Issuer: i.Issuer, Subject: i.Subject, Email: i.Email, CreatedAt: now, LastUsedAt: now,
-		Groups: account.GroupsOfProvider(i.Groups), Claims: i.Claims,
+		Groups: account.GroupsOfProvider(i.Groups), Claims: account.ClaimsOfProvider(i.Claims),
 	}
 	u, rev, err := e.accounts.Owner(ctx, account.OwnedIdentity, account.IdentityKey(i.Issuer, i.Subject))
 	switch {
