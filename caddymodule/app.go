@@ -68,6 +68,13 @@ type App struct {
 	// Lockout says when failures in a row pause the passwords and codes of an account.
 	Lockout LockoutConfig `json:"lockout,omitzero"`
 
+	// Hold is how large a form may be, from 1KiB to 8MiB, that is kept while its sender is asked
+	// for a further proof of identity, and is then sent on. With “off” none is kept, and after the
+	// proof people come back to the page with the form. Forms wait sealed in the store, for 10
+	// minutes, at most 8 for each user.
+	// Default: 1MiB.
+	Hold string `json:"hold,omitempty"`
+
 	// Registration says who may make an account.
 	Registration RegistrationConfig `json:"registration,omitzero"`
 
@@ -281,7 +288,8 @@ func (a *App) Validate() error {
 	if l := a.Lockout.lockout(); l.After < 3 || l.After > 50 || l.For < time.Minute || l.For > 24*time.Hour {
 		return errors.New("lockout: after 3 to 50 failures, for 1m to 24h")
 	}
-	return nil
+	_, err := a.holdLimit()
+	return err
 }
 
 // Start implements caddy.App. It opens the store and watches the policy files.

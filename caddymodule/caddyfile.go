@@ -34,6 +34,7 @@ func init() {
 //			idle <duration>
 //		}
 //		lockout <failures> [<duration>]
+//		hold <size>|off
 //		registration closed|invite|open [<domain>...]
 //		mail smtp|outbox ...
 //		sms twilio|webhook|outbox ...
@@ -108,6 +109,8 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 		return a.Session.unmarshal(d)
 	case "lockout":
 		return a.Lockout.unmarshal(d)
+	case "hold":
+		return a.unmarshalHold(d)
 	case "registration":
 		args := d.RemainingArgs()
 		if len(args) == 0 {
@@ -143,7 +146,7 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 			return d.Err(err.Error())
 		}
 	default:
-		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, registration, mail, sms, whatsapp, factors, primary, decision_log or audit_keep", option)
+		return d.Errf("unrecognized option %q; expected store, secret, policy, name, session, lockout, hold, registration, mail, sms, whatsapp, factors, primary, decision_log or audit_keep", option)
 	}
 	return err
 }

@@ -57,6 +57,10 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
+	limit, err := a.holdLimit()
+	if err != nil {
+		return nil, err
+	}
 	e := &engine{rt: rt, logger: a.logger, limits: a.Session.limits(), lockout: a.Lockout.lockout(), senders: senders, auditLife: a.auditLife()}
 	e.flow = flow.New(flow.Config{
 		DB: rt.db, Accounts: rt.accounts, Sessions: rt.sessions, Hasher: hasher, Breaches: breaches,
@@ -64,7 +68,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 		Audit: auditLog{a, a.logger.Named("audit"), rt.events}, Rand: rand.Reader, Options: a.options,
 	})
 	config := portal.Config{
-		Engine: e.flow, Pages: pages, JWKS: rt.signer,
+		Engine: e.flow, Held: rt.held, Pages: pages, JWKS: rt.signer,
 		Policies: a.policies.inForce, Refusals: rt.refusals, Events: rt.events,
 		Explain: func(p *policy.Policy, method, url string, ip netip.Addr, s *policy.Subject, now time.Time) (policy.Explanation, error) {
 			return explained(p, method, url, ip, nil, s, now)
@@ -84,7 +88,7 @@ func newEngine(a *App, rt *runtime) (*engine, error) {
 	e.gate = &gate.Engine{
 		Sessions: rt.sessions, Flows: e.flow, Signer: rt.signer, Portal: own, WellKnown: own.WellKnown, Pages: pages,
 		Now: rt.db.Now, Rand: rand.Reader, Tick: time.After, Log: e.log,
-		Decisions: kept,
+		Held: rt.held, HoldLimit: limit, Decisions: kept,
 	}
 	rt.adopt(e)
 	return e, nil

@@ -36,12 +36,14 @@ func init() {
 // `{http.stepgate.rule}` | the rule that decided
 // `{http.stepgate.floor}` | the floor of the policy that is missing something
 // `{http.stepgate.reason}` | why, as a stable word
+// `{http.stepgate.held}` | what became of a form that met a step-up: held, sent, gone, too_large, busy, unreadable or cross_site
 // `{http.stepgate.request_id}` | the reference that the answer carries, when the gateway answered itself; else that in the decision log, if it is written there
 //
 // `{http.auth.user.id}` keeps the value that an authenticator in front of the gate gave it.
 //
-// It counts `stepgate_decisions_total{outcome}` and, for rules with `report_only`,
-// `stepgate_reported_total{outcome}`, which it also logs as “reported”. It emits the event
+// It counts `stepgate_decisions_total{outcome}`, `stepgate_held_forms_total{result}` for forms that
+// met a step-up, and, for rules with `report_only`, `stepgate_reported_total{outcome}`, which it
+// also logs as “reported”. It emits the event
 // `stepgate_denied` with `rule`, `reason` and `request_id`. The access log gets the field
 // `stepgate`.
 type Handler struct {
@@ -211,6 +213,9 @@ func unavailable(w http.ResponseWriter, cause error) error {
 // judged counts a decision, and logs refusals with the id that their answer carries.
 func (h *Handler) judged(r *http.Request, v gate.Verdict) {
 	judged.count(v.Outcome)
+	if v.Held != "" {
+		heldForms.WithLabelValues(v.Held).Inc()
+	}
 	for _, seen := range v.Reports {
 		reported.count(seen.Outcome.String())
 		h.logger.Info("reported", append(about(r, v),
@@ -233,6 +238,9 @@ func about(r *http.Request, v gate.Verdict) []zap.Field {
 	}
 	if v.Session != nil {
 		fields = append(fields, zap.String("user_id", v.Session.UserID))
+	}
+	if v.Held != "" {
+		fields = append(fields, zap.String("held", v.Held))
 	}
 	return fields
 }

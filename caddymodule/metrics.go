@@ -18,6 +18,9 @@ var (
 	droppedDecisions = prometheus.NewCounter(prometheus.CounterOpts{
 		Namespace: "stepgate", Name: "decision_log_dropped_total", Help: "Decisions that the decision log lost.",
 	})
+	heldForms = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "stepgate", Name: "held_forms_total", Help: "Forms that met a step-up, by what became of them.",
+	}, []string{"result"})
 	events = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "stepgate", Name: "events_total", Help: "What happened to accounts and sessions, by kind.",
 	}, []string{"kind"})
@@ -54,7 +57,7 @@ func (o *outcomes) count(outcome string) {
 
 // registerMetrics shows the collectors in the registry of a configuration.
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{judged.vec, reported.vec, droppedDecisions, events} {
+	for _, c := range []prometheus.Collector{judged.vec, reported.vec, droppedDecisions, heldForms, events} {
 		var again prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &again) {
 			return fmt.Errorf("metrics: %w", err)

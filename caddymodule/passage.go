@@ -86,6 +86,8 @@ func (p *passage) placeholder(key string) (any, bool) {
 		return p.verdict.Floor, true
 	case "reason":
 		return p.verdict.Reason, true
+	case "held":
+		return p.verdict.Held, true
 	case "request_id":
 		return p.verdict.RequestID, true
 	}
@@ -126,6 +128,9 @@ func (p *passage) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("reason", p.verdict.Reason)
 	if p.verdict.Floor != "" {
 		enc.AddString("floor", p.verdict.Floor)
+	}
+	if p.verdict.Held != "" {
+		enc.AddString("held", p.verdict.Held)
 	}
 	if p.verdict.RequestID != "" {
 		enc.AddString("request_id", p.verdict.RequestID)

@@ -18,6 +18,7 @@ import (
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/store/boltstore"
@@ -44,6 +45,7 @@ type runtime struct {
 	db       *store.DB
 	accounts *account.Accounts
 	sessions *session.Manager
+	held     *held.Requests
 	queue    *delivery.Queue
 	outbox   *delivery.Outbox
 	signer   *gate.Signer
@@ -151,6 +153,7 @@ func (rt *runtime) build(opener StoreOpener, keys *secrets) error {
 	}
 	rt.sessions = session.NewManager(rt.db, flow.Identities{Accounts: rt.accounts}, session.DefaultLimits, cachedSessions, rand.Reader)
 	rt.accounts.OnChange(rt.sessions.UserChanged)
+	rt.held = held.New(rt.db, rand.Reader)
 	rt.queue = delivery.NewQueue(rt.db, rand.Reader, rt.warn)
 	return nil
 }

@@ -31,22 +31,30 @@ const permissions = "publickey-credentials-get=(self), publickey-credentials-cre
 	"magnetometer=(), fullscreen=(), autoplay=(), picture-in-picture=(), screen-wake-lock=(), xr-spatial-tracking=(), " +
 	"browsing-topics=()"
 
-// set writes the headers. Scripts and styles run by nonce, not by 'self': on a
+// set writes the headers of a page. Scripts and styles run by nonce, not by 'self': on a
 // gated host "self" would include everything the app behind us serves.
-func (s headers) set(h http.Header, nonce string) {
+//
+// A page whose form an application answers names its origin to it, which a form without any
+// referrer would hide, and leaves to the application where its answer leads: browsers hold
+// form-action against redirects too.
+func (s headers) set(h http.Header, m Page, nonce string) {
+	formAction, referrer := s.formAction, "no-referrer"
+	if _, ok := m.(interface{ handsOver() }); ok {
+		formAction, referrer = "*", "strict-origin"
+	}
 	scripts, styles := "'none'", "'none'"
 	if nonce != "" {
 		scripts = "'nonce-" + nonce + "'"
 		styles = scripts
 	}
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src "+scripts+"; style-src "+styles+
-		"; img-src 'self'; connect-src 'self'; form-action "+s.formAction+
+		"; img-src 'self'; connect-src 'self'; form-action "+formAction+
 		"; frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", referrer)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Permissions-Policy", permissions)
 	h.Set("X-Robots-Tag", "noindex, nofollow")

@@ -42,26 +42,22 @@ type Challenge struct {
 	// second factor; 0 offers nothing. Remember is set when it was ticked.
 	Rememberable time.Duration
 	Remember     bool
-	// Held describes a request that is repeated after the challenge; nil when none.
-	Held *Held
+	// HeldUntil is until when what was entered is kept, to be sent after the challenge; the zero
+	// time when nothing is. Target is then where it goes.
+	HeldUntil time.Time
 	// Assure is "verified" when the key must check fingerprint, face or PIN.
 	Assure string
 }
 
-// Held is a request that waits for the end of the challenge.
-type Held struct {
-	Method string
-	Size   int64 // bytes of the body
-	// TooLarge is set when it could not be kept and has to be sent again.
-	TooLarge bool
-}
-
 func (Challenge) name() string { return "challenge" }
 func (m Challenge) title() string {
-	if m.Target.Known() {
-		return "Confirm it’s you to open " + m.Target.Short()
+	switch {
+	case !m.Target.Known():
+		return "Confirm it’s you"
+	case !m.HeldUntil.IsZero():
+		return "Confirm it’s you to send to " + m.Target.Short()
 	}
-	return "Confirm it’s you"
+	return "Confirm it’s you to open " + m.Target.Short()
 }
 
 // Kind groups the methods by the panel that the page shows for them.

@@ -160,9 +160,9 @@ type SignedOut struct {
 func (SignedOut) name() string  { return "signed-out" }
 func (SignedOut) title() string { return "You are signed out" }
 
-// Expired is shown when a session, a flow or a link is over. It has no form.
+// Expired is shown when a session, a flow, a link or a request that waited is over. It has no form.
 type Expired struct {
-	// Reason is "session", "idle", "revoked", "flow", "invite", "reset" or "link".
+	// Reason is "session", "idle", "revoked", "flow", "invite", "reset", "link" or "held".
 	Reason string
 	Target Target
 	// Next is the path of the main link; empty shows none.
@@ -176,6 +176,8 @@ func (m Expired) title() string {
 		return "Your session has ended"
 	case "invite", "reset", "link":
 		return "This link no longer works"
+	case "held":
+		return "There is nothing left to send"
 	}
 	return "This page has expired"
 }

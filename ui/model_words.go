@@ -144,6 +144,8 @@ func (m Expired) Lead() string {
 		return "It works once and for a limited time. Ask for a new one, and use the mail that comes last."
 	case "link":
 		return "A sign-in link works once and for a limited time. Ask for a new one, and use the mail that comes last."
+	case "held":
+		return "What you entered was sent already, or waited longer than 10 minutes. Nothing was sent again."
 	}
 	return "It was open for too long, or you finished it in another tab. Start again from the page you wanted."
 }
@@ -155,6 +157,8 @@ func (m Expired) NextText() string {
 		return "Sign in"
 	case "reset", "link":
 		return "Ask for a new link"
+	case "held":
+		return "Back to the page"
 	}
 	return "Start again"
 }

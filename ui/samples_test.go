@@ -82,13 +82,13 @@ func samples() []sample {
 		})},
 		{"challenge-password", 200, challenge(pw, func(p *Challenge) {
 			p.Step, p.Steps = 2, 2
-			p.Held = &Held{Method: "POST", Size: 2148}
+			p.HeldUntil = noon.Add(10 * time.Minute)
 			p.Once = true
 		})},
-		{"challenge-send", 200, challenge(mail, func(p *Challenge) {
-			p.Others = []Method{totp}
-			p.Held = &Held{Method: "POST", Size: 3 << 20, TooLarge: true}
-		})},
+		{"challenge-send", 200, challenge(mail, func(p *Challenge) { p.Others = []Method{totp} })},
+		{"too-large", 413, TooLarge{Target: payroll, Limit: 1 << 20, Next: PathChallenge + "?flow=flow-id"}},
+		{"repeat", 200, Repeat{Common: c, Target: payroll, Action: "/payroll?q='a'(b)&c=\"", Name: "stepgate-held", Value: "flow-id"}},
+		{"expired-held", 410, Expired{Reason: "held", Target: payroll, Next: "/payroll"}},
 		{"challenge-code", 200, challenge(mail, func(p *Challenge) { p.Sent, p.Waiting = true, wait })},
 		{"challenge-sms", 200, challenge(sms, nil)},
 		{"challenge-link", 200, challenge(link, func(p *Challenge) { p.Sent = true })},

@@ -131,7 +131,7 @@ func (v view) Asset(name string) (string, error) { return v.a.url(name) }
 func (p *Pages) Render(w http.ResponseWriter, status int, m Page) error {
 	body, nonce, err := p.render(m)
 	h := w.Header()
-	p.headers.set(h, nonce)
+	p.headers.set(h, m, nonce)
 	if err != nil {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(http.StatusInternalServerError)

@@ -46,6 +46,9 @@ type Entry struct {
 	Missing [][]policy.Need `json:"missing,omitempty"`
 	// Reported are the rules with report_only that the request met.
 	Reported []Reported `json:"reported,omitempty"`
+	// Held tells what became of what somebody entered: held, sent, gone, too_large, busy, unreadable
+	// or cross_site. It is empty for most requests.
+	Held string `json:"held,omitempty"`
 	// Partial is set when something that rules read was left out: values that are long, many or
 	// secret. Such a request cannot be judged again.
 	Partial bool `json:"partial,omitempty"`

@@ -35,6 +35,8 @@ type Event struct {
 	// Subject is nil when nobody was signed in.
 	Subject *policy.Subject
 	Reports []policy.Reported
+	// Held tells what became of what somebody entered; empty for most requests.
+	Held string
 }
 
 // Target is a path, decoded, and a query as it was sent.
@@ -58,6 +60,7 @@ func (ev *Event) entry() Entry {
 	e := Entry{
 		Time: ev.Time.UTC(), RequestID: ev.RequestID, Policy: ev.Policy, Method: ev.Method, Host: ev.Host,
 		AllowedBy: ev.AllowedBy, Headers: ev.Headers, Partial: !ev.HeadersWhole,
+		Held: ev.Held,
 	}
 	if ev.ClientIP.IsValid() {
 		e.ClientIP = ev.ClientIP.String()

@@ -56,6 +56,8 @@ type Pending struct {
 	// RequestID is the reference of the request that was not let pass; empty when the flow began
 	// otherwise.
 	RequestID string `cbor:"14,keyasint,omitempty"`
+	// Held is the id of the request that is sent on at the end; empty when none waits.
+	Held string `cbor:"15,keyasint,omitempty"`
 }
 
 // ExpiresAt is when the flow can no longer be finished.

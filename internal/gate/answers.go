@@ -35,6 +35,12 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 		g.fail(q, http.StatusServiceUnavailable, "policy_unavailable", "there is no policy in force")
 		return
 	}
+	if d.Outcome() == policy.StepUp {
+		if q.unknown = g.hold(q); q.unknown != nil {
+			g.unavailable(q)
+			return
+		}
+	}
 	id := g.requestID()
 	q.judged(d, id)
 	g.keep(g.observe(q, d), id)
@@ -42,7 +48,7 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 	case policy.SignIn:
 		g.challenge(q, d, id, markSignIn, "sign-in")
 	case policy.StepUp:
-		g.challenge(q, d, id, markStepUp, "challenge")
+		g.stepUp(q, d, id)
 	case policy.Refuse:
 		g.refuse(q, id, http.StatusBadRequest, markError, problem.Problem{
 			ErrorType: d.Reason(), Rule: d.Rule(), Detail: "The query repeats a key that a rule reads. Send it once.",
@@ -52,10 +58,11 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 	}
 }
 
-// challenge leads a person to a page, and tells a program what is missing.
-func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) {
-	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule(), RequestID: id}
-	required := q.everything().Carried(q.subject, q.now)
+// begin begins the flow of a page that asks for what is missing, and returns the path of the page
+// and what is required. It answers and returns false when it cannot.
+func (g *Gate) begin(q *request, d *policy.Decision, id, page string) (path string, required *policy.Requirement, ok bool) {
+	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule(), RequestID: id, Held: q.heldID}
+	required = q.everything().Carried(q.subject, q.now)
 	if required != nil {
 		p.Required = required.String()
 	}
@@ -66,9 +73,17 @@ func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) 
 	if err != nil {
 		g.Log(q.r.Context(), "begin a flow", err)
 		g.unavailable(q)
+		return "", nil, false
+	}
+	return Prefix + page + "?flow=" + flowID, required, true
+}
+
+// challenge leads a person to a page, and tells a program what is missing.
+func (g *Gate) challenge(q *request, d *policy.Decision, id, mark, page string) {
+	path, required, ok := g.begin(q, d, id, page)
+	if !ok {
 		return
 	}
-	path := Prefix + page + "?flow=" + flowID
 	g.mark(q, id, mark)
 	if navigation(q.r) {
 		q.w.Header().Set("Location", path)

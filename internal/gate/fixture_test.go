@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/store/storetest"
@@ -87,8 +89,25 @@ func (f *flows) Begin(p flow.Pending) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.begun = append(f.begun, p)
+	if p.Held != "" {
+		return "FLOW-" + p.Held, f.err
+	}
 	return "FLOW", f.err
 }
+
+// Pending opens what was begun last for the held request that an id names.
+func (f *flows) Pending(v flow.Visitor, host, id string) (flow.Pending, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range slices.Backward(f.begun) {
+		if id == "FLOW-"+p.Held && p.Family == v.Session.Family && p.Host == host {
+			return p, nil
+		}
+	}
+	return flow.Pending{}, flow.ErrNotFound
+}
+
+func (*flows) NewBrowser() (string, error) { return strings.Repeat("N", 42) + "A", nil }
 
 func (*flows) FormToken(string, string) string { return "token" }
 
@@ -149,6 +168,7 @@ func newYardOf(t testing.TB, capacity int) *yard {
 			Portal: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "portal") }),
 			Tick:   func(time.Duration) <-chan time.Time { return y.tick },
 			Log:    func(context.Context, string, error, ...any) {},
+			Held:   held.New(y.db, rand.Reader), HoldLimit: 1 << 20,
 		},
 		Site: Site{Policy: y.policy.Load, Known: []string{"a.test"}},
 	}

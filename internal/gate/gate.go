@@ -16,6 +16,7 @@ import (
 
 	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/visit"
@@ -41,6 +42,9 @@ type Flows interface {
 	// RememberedAt is when the device that keeps a value was remembered for the user of a
 	// session; the zero time when it is not.
 	RememberedAt(s *session.Session, device string) time.Time
+	// Pending opens the id of a flow; NewBrowser draws the id of a browser.
+	Pending(v flow.Visitor, host, id string) (flow.Pending, error)
+	NewBrowser() (string, error)
 }
 
 // Engine is what all gates of an installation share.
@@ -56,6 +60,10 @@ type Engine struct {
 	Rand      io.Reader
 	// Tick returns a channel that fires after a time; it paces the watch on open connections.
 	Tick func(time.Duration) <-chan time.Time
+	// Held keeps forms that wait for a challenge, of up to HoldLimit bytes; a limit of 0 keeps
+	// none.
+	Held      *held.Requests
+	HoldLimit int64
 	// Decisions keeps what was decided; nil keeps nothing.
 	Decisions *decisions.Recorder
 	// Log takes what operators must know. fields are pairs of names and values.
@@ -115,6 +123,9 @@ type Verdict struct {
 	Decision policy.Decision
 	// Session is nil for an anonymous visitor.
 	Session *session.Session
+	// Held tells what became of what somebody entered: "held", "sent", "gone", "too_large", "busy",
+	// "unreadable" or "cross_site"; empty for most requests.
+	Held string
 	// RequestID is the reference of the answer. A request that is forwarded has one only when
 	// its decision is logged.
 	RequestID string
@@ -141,6 +152,11 @@ type request struct {
 	// asked is the policy that judged, subject who it was asked about; nil for nobody.
 	asked   *policy.Policy
 	subject *policy.Subject
+	// heldID is the id of the request that waits for a challenge, or that this one is to repeat;
+	// held tells what became of it. Both are empty for most requests.
+	heldID, held string
+	// back is the document to go on with when the request that is to be repeated is gone.
+	back string
 	// unknown is set when the store could not tell whether there is a session.
 	unknown error
 	now     time.Time
@@ -179,6 +195,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.portal(q)
 		return nil
 	}
+	if !g.repeats(q) {
+		return nil
+	}
 	d := g.decide(q)
 	if !g.spend(q, &d) {
 		g.unavailable(q)
@@ -190,6 +209,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 	}
 	if d.Outcome() != policy.Allow {
 		g.answer(q, &d)
+		return nil
+	}
+	if !g.send(q) {
 		return nil
 	}
 	seen := g.observe(q, &d)
@@ -336,7 +358,7 @@ func (g *Gate) origin(q *request) string {
 func (q *request) verdict(d *policy.Decision, requestID string) Verdict {
 	return Verdict{
 		Outcome: d.Outcome().String(), Rule: d.Rule(), Floor: d.Floor(), Reason: d.Reason(), Reports: q.reports,
-		Decision: *d, Session: q.session, RequestID: requestID,
+		Decision: *d, Session: q.session, Held: q.held, RequestID: requestID,
 	}
 }
 

@@ -37,7 +37,7 @@ func (g *Gate) observe(q *request, d *policy.Decision) *decisions.Event {
 	ev := &decisions.Event{
 		Time: q.now, Asked: q.asked, Policy: g.PolicyName, Decision: *d,
 		Method: q.method(), Host: q.host.name, Targets: q.readings(),
-		ClientIP: q.arrival.ClientIP, Subject: q.subject, Reports: q.reports,
+		ClientIP: q.arrival.ClientIP, Subject: q.subject, Reports: q.reports, Held: q.held,
 	}
 	ev.Headers, ev.HeadersWhole = q.asked.HeaderRead(q.r.Header)
 	if q.arrival.Allowed.Outcome() == policy.Allow {
@@ -59,12 +59,12 @@ func (g *Gate) keep(ev *decisions.Event, id string) {
 func (g *Gate) early(q *request, reason string) (id string) {
 	id = g.requestID()
 	if q.arrival.Judged != nil {
-		q.arrival.Judged(Verdict{Outcome: policy.Refuse.String(), Reason: reason, Session: q.session, RequestID: id})
+		q.arrival.Judged(Verdict{Outcome: policy.Refuse.String(), Reason: reason, Session: q.session, Held: q.held, RequestID: id})
 	}
 	if g.Decisions.Wants(false) {
 		g.Decisions.Record(&decisions.Event{
 			Time: q.now, RequestID: id, Refusal: reason, Method: decisions.Excerpt(q.method()), Host: decisions.Excerpt(q.host.name),
-			Targets: []decisions.Target{{Path: decisions.Excerpt(tellable(q.r.RequestURI))}}, ClientIP: q.arrival.ClientIP, Subject: q.subject,
+			Targets: []decisions.Target{{Path: decisions.Excerpt(tellable(q.r.RequestURI))}}, ClientIP: q.arrival.ClientIP, Subject: q.subject, Held: q.held,
 		})
 	}
 	return id

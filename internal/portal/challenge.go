@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/ui"
 )
 
@@ -24,19 +24,26 @@ type challenge struct {
 	id       string
 	progress flow.Progress
 	methods  []ui.Method
+	// held is the request that waits for the end; nil when none does.
+	held *held.Head
 }
 
+// openChallenge opens a flow by its id. With the error held.ErrGone it returns the flow too.
 func (p *Portal) openChallenge(c *call, id string) (*challenge, error) {
 	pending, err := p.engine.Pending(c.visitor, c.visit.Host, id)
 	if err != nil {
 		return nil, err
 	}
 	c.visitor.Flow = id
+	waits, err := p.heldFor(c, pending)
+	if err != nil {
+		return &challenge{pending: pending, id: id}, err
+	}
 	progress, err := p.engine.Progress(c.ctx(), c.visitor, pending)
 	if err != nil {
 		return nil, err
 	}
-	return &challenge{pending: pending, id: id, progress: progress, methods: p.methods(progress)}, nil
+	return &challenge{pending: pending, id: id, progress: progress, methods: p.methods(progress), held: waits}, nil
 }
 
 // methods lists the factors that the user can prove now and that lead to the end: those of
@@ -101,11 +108,11 @@ func (p *Portal) showChallenge(c *call) error {
 		return p.again(c, ui.PathSignIn, pending)
 	}
 	ch, err := p.openChallenge(c, c.r.URL.Query().Get("flow"))
-	if errors.Is(err, flow.ErrNotFound) {
-		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "flow", Next: "/"})
-	}
 	if err != nil {
-		return err
+		return p.over(c, ch, err)
+	}
+	if ch.progress.Satisfied && ch.held != nil {
+		return p.repeat(c, ch)
 	}
 	if c.r.URL.Query().Get("window") == "1" && ch.pending.Window == "" {
 		ch.pending.Window = ch.id
@@ -122,9 +129,12 @@ func (p *Portal) showChallenge(c *call) error {
 
 func (p *Portal) challengePage(c *call, ch *challenge) ui.Challenge {
 	m := ui.Challenge{
-		Common: p.common(c, ch.id), Target: target(ch.pending), Identity: p.identity(c),
+		Common: p.common(c, ch.id), Target: ch.target(), Identity: p.identity(c),
 		Method: ch.method(), Sent: ch.pending.MethodID != "", Lasts: lasts(ch.progress), Waiting: waiting(ch.pending),
 		Rememberable: ch.progress.Rememberable, Remember: ch.pending.Remember,
+	}
+	if ch.held != nil {
+		m.HeldUntil = ch.held.ExpiresAt
 	}
 	for _, o := range ch.methods {
 		if o.Value != m.Method.Value {
@@ -168,14 +178,11 @@ func (p *Portal) postChallenge(c *call) error {
 		return p.again(c, ui.PathSignIn, pending)
 	}
 	if c.value("action") == "cancel" {
-		return c.redirect("/")
+		return p.cancel(c, c.value("flow"))
 	}
 	ch, err := p.openChallenge(c, c.value("flow"))
-	if errors.Is(err, flow.ErrNotFound) {
-		return p.show(c, http.StatusNotFound, "error", ui.Expired{Reason: "flow", Next: "/"})
-	}
 	if err != nil {
-		return err
+		return p.over(c, ch, err)
 	}
 	ch.pending.Remember = c.value("remember") == "yes" || ch.pending.Remember && !c.ticks()
 	if ch.progress.Satisfied { // by a script, or in another tab

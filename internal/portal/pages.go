@@ -210,9 +210,12 @@ func (p *Portal) next(c *call, pending flow.Pending) error {
 	return p.again(c, ui.PathChallenge, pending)
 }
 
-// finish ends a flow: back to the document that was asked for, or, in a window that a script
-// opened, by telling that window to close.
+// finish ends a flow: by sending what waits for it, back to the document that was asked for, or,
+// in a window that a script opened, by telling that window to close.
 func (p *Portal) finish(c *call, pending flow.Pending) error {
+	if pending.Held != "" {
+		return p.again(c, ui.PathChallenge, pending)
+	}
 	if pending.Window == "" {
 		return c.redirect(local(pending.Return))
 	}

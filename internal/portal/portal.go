@@ -11,6 +11,7 @@ import (
 	"github.com/stepgate/stepgate/internal/decisions"
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/visit"
 	"github.com/stepgate/stepgate/ui"
 )
@@ -29,7 +30,9 @@ const (
 // Config is what New needs.
 type Config struct {
 	Engine *flow.Engine
-	Pages  *ui.Pages
+	// Held keeps what waits for the end of a challenge.
+	Held  *held.Requests
+	Pages *ui.Pages
 	// Outbox shows kept messages on loopback; nil when messages are really sent.
 	Outbox *delivery.Outbox
 	// JWKS serves the public keys of assertions.
@@ -47,6 +50,7 @@ type Config struct {
 // Portal serves the pages and the API.
 type Portal struct {
 	engine *flow.Engine
+	held   *held.Requests
 	pages  *ui.Pages
 	outbox *delivery.Outbox
 	log    func(string, error)
@@ -62,7 +66,7 @@ type Portal struct {
 // New returns a Portal.
 func New(c Config) *Portal {
 	p := &Portal{
-		engine: c.Engine, pages: c.Pages, outbox: c.Outbox, log: c.Log,
+		engine: c.Engine, held: c.Held, pages: c.Pages, outbox: c.Outbox, log: c.Log,
 		mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(),
 		policies: c.Policies, explain: c.Explain, refusals: c.Refusals, events: c.Events,
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/stepgate/stepgate/internal/delivery"
 	"github.com/stepgate/stepgate/internal/flow"
 	"github.com/stepgate/stepgate/internal/gate"
+	"github.com/stepgate/stepgate/internal/held"
 	"github.com/stepgate/stepgate/internal/portal"
 	"github.com/stepgate/stepgate/internal/session"
 	"github.com/stepgate/stepgate/internal/store"
@@ -106,7 +107,7 @@ func newSite(t *testing.T, change func(*flow.Config)) *site {
 	}
 	s.gate = &gate.Gate{Engine: &gate.Engine{
 		Sessions: sessions, Now: s.clock.Now, Rand: rand.Reader, Tick: func(time.Duration) <-chan time.Time { return nil },
-		Log: func(context.Context, string, error, ...any) {},
+		Log: func(context.Context, string, error, ...any) {}, Held: held.New(s.db, rand.Reader), HoldLimit: 1 << 20,
 	}, Site: gate.Site{Known: []string{"app.test"}}}
 	s.gate.Signer, err = gate.NewSigner(s.db.Keyring())
 	must(t, err)
@@ -127,7 +128,7 @@ func (s *site) configure(change func(*flow.Config)) {
 	}
 	s.Engine = flow.New(c)
 	s.gate.Flows = s.Engine
-	own := portal.New(portal.Config{Engine: s.Engine, Pages: s.gate.Pages, Log: func(string, error) {}})
+	own := portal.New(portal.Config{Engine: s.Engine, Held: s.gate.Held, Pages: s.gate.Pages, Log: func(string, error) {}})
 	s.gate.Portal, s.gate.WellKnown = own, own.WellKnown
 }
 
