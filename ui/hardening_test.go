@@ -144,8 +144,12 @@ func TestEveryPageIsLockedDown(t *testing.T) {
 	for _, s := range samples() {
 		w, _ := render(t, p, s.status, s.page)
 		csp := w.Header().Get("Content-Security-Policy")
+		formAction, referrer := "form-action 'self'", "no-referrer"
+		if s.name == "repeat" { // its form is answered by the application, which may lead anywhere
+			formAction, referrer = "form-action 'self' http: https:", "strict-origin"
+		}
 		for _, part := range []string{
-			"default-src 'none'", "img-src 'self'", "connect-src 'self'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
+			"default-src 'none'", "img-src 'self'", "connect-src 'self'", formAction, "frame-ancestors 'none'", "base-uri 'none'",
 			"require-trusted-types-for 'script'", "trusted-types 'none'",
 		} {
 			if !strings.Contains("; "+csp+";", "; "+part+";") {
@@ -160,7 +164,7 @@ func TestEveryPageIsLockedDown(t *testing.T) {
 			"Cross-Origin-Resource-Policy": "same-origin",
 			"X-Content-Type-Options":       "nosniff",
 			"X-Frame-Options":              "DENY",
-			"Referrer-Policy":              "no-referrer",
+			"Referrer-Policy":              referrer,
 			"Cache-Control":                "no-store",
 			"Content-Type":                 "text/html; charset=utf-8",
 		} {

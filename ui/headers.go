@@ -40,7 +40,7 @@ const permissions = "publickey-credentials-get=(self), publickey-credentials-cre
 func (s headers) set(h http.Header, m Page, nonce string) {
 	formAction, referrer := s.formAction, "no-referrer"
 	if _, ok := m.(interface{ handsOver() }); ok {
-		formAction, referrer = "*", "strict-origin"
+		formAction, referrer = "'self' http: https:", "strict-origin"
 	}
 	scripts, styles := "'none'", "'none'"
 	if nonce != "" {

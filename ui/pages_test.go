@@ -183,6 +183,12 @@ func lint(t *testing.T, doc *html.Node) {
 func lintForm(t *testing.T, form *html.Node) {
 	t.Helper()
 	action := value(form, "action")
+	if _, repeats := attr(form, "data-repeat"); repeats { // for the application, which gets no token of ours
+		if action != sampleTarget || value(form, "method") != "post" || value(form, "enctype") != "text/plain" || fields(form) != "stepgate-held" {
+			t.Errorf("the form to %s: %v, fields %s", action, form.Attr, fields(form))
+		}
+		return
+	}
 	if !strings.HasPrefix(action, Base) {
 		t.Errorf("a form posts to %q", action)
 	}
@@ -200,6 +206,33 @@ func lintForm(t *testing.T, form *html.Node) {
 	})
 	if csrf != 1 {
 		t.Errorf("the form to %s has %d csrf fields", action, csrf)
+	}
+}
+
+// fields are the names of what a form sends.
+func fields(form *html.Node) string {
+	var names []string
+	walk(form, func(n *html.Node) {
+		if name, ok := attr(n, "name"); ok {
+			names = append(names, name)
+		}
+	})
+	return strings.Join(names, " ")
+}
+
+// Only a path of our own origin becomes the address of a form.
+func TestWhereARepeatMayGo(t *testing.T) {
+	p := newPages(t, Options{})
+	for _, c := range []struct{ action, want string }{
+		{sampleTarget, sampleTarget}, {"/", "/"}, {"//evil.test/", "/"}, {`/\evil.test/`, "/"}, {"https://evil.test/", "/"}, {"javascript:alert(1)", "/"}, {"", "/"},
+		{`/a" onsubmit="x`, `/a" onsubmit="x`},
+	} {
+		_, doc := render(t, p, 200, Repeat{Action: c.action, Name: "n", Value: "v"})
+		walk(doc, func(n *html.Node) {
+			if _, repeats := attr(n, "data-repeat"); repeats && (value(n, "action") != c.want || len(n.Attr) != 5) {
+				t.Errorf("%q becomes %v", c.action, n.Attr)
+			}
+		})
 	}
 }
 

@@ -16,6 +16,9 @@ type sample struct {
 	page   Page
 }
 
+// sampleTarget has bytes that html/template would spell otherwise.
+const sampleTarget = "/payroll?q='a'(b)|{c}&d=\"%41"
+
 // samples is every page in the states that matter.
 func samples() []sample {
 	c := Common{CSRF: "csrf-token", Flow: "flow-id"}
@@ -87,7 +90,7 @@ func samples() []sample {
 		})},
 		{"challenge-send", 200, challenge(mail, func(p *Challenge) { p.Others = []Method{totp} })},
 		{"too-large", 413, TooLarge{Target: payroll, Limit: 1 << 20, Next: PathChallenge + "?flow=flow-id"}},
-		{"repeat", 200, Repeat{Common: c, Target: payroll, Action: "/payroll?q='a'(b)&c=\"", Name: "stepgate-held", Value: "flow-id"}},
+		{"repeat", 200, Repeat{Common: c, Target: payroll, Action: sampleTarget, Name: "stepgate-held", Value: "flow-id"}},
 		{"expired-held", 410, Expired{Reason: "held", Target: payroll, Next: "/payroll"}},
 		{"challenge-code", 200, challenge(mail, func(p *Challenge) { p.Sent, p.Waiting = true, wait })},
 		{"challenge-sms", 200, challenge(sms, nil)},

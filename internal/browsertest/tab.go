@@ -67,6 +67,14 @@ func (b *Tab) Another(name string) *Tab {
 	return other
 }
 
+// Beside opens another tab of the same person: with the same cookies.
+func (b *Tab) Beside(name string) *Tab {
+	b.T.Helper()
+	other := open(b.Ctx, b.T)
+	other.name += "-" + name
+	return other
+}
+
 // Fresh opens a tab for another test, usually a part of this one, in the same browser; the two
 // share no cookie.
 func (b *Tab) Fresh(t testing.TB) *Tab {
