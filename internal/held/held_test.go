@@ -1,0 +1,164 @@
+package held
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stepgate/stepgate/internal/store/storetest"
+)
+
+var ada = Owner{UserID: "user-ada", Family: "family", Browser: "browser", Host: "a.test"}
+
+func newRequests(t *testing.T) *Requests {
+	t.Helper()
+	return New(storetest.Open(t, storetest.NewClock().Now), rand.Reader)
+}
+
+func (r *Requests) mustHold(t *testing.T, owner Owner, body []byte) string {
+	t.Helper()
+	id, err := r.Hold(t.Context(), Head{Owner: owner, Method: "POST", Target: "/"}, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// left counts the records that are in the store.
+func (r *Requests) left(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, prefix := range []string{"hr/", "hb/"} {
+		entries, err := r.db.Store().List(t.Context(), prefix, "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += len(entries)
+		for _, e := range entries {
+			if bytes.Contains(e.Value, []byte("plain secret")) || strings.Contains(e.Key, "user-ada") {
+				t.Errorf("%s shows what is held", e.Key)
+			}
+		}
+	}
+	return n
+}
+
+// Bodies of any size come back as they were, and nothing is left of them.
+func TestBodies(t *testing.T) {
+	r := newRequests(t)
+	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, partSize * partsAtOnce, 8 << 20} {
+		body := bytes.Repeat([]byte("plain secret "), size/13+1)[:size]
+		id := r.mustHold(t, ada, body)
+		if r.left(t) == 0 {
+			t.Fatal("nothing was held")
+		}
+		h, got, err := r.Take(t.Context(), id, ada)
+		if err != nil || !bytes.Equal(got, body) || h.Size != size {
+			t.Errorf("%d bytes: %d came back, %v", size, len(got), err)
+		}
+		if n := r.left(t); n != 0 {
+			t.Errorf("%d bytes: %d records are left", size, n)
+		}
+	}
+}
+
+// Only its owner sees, takes or drops a request.
+func TestOwner(t *testing.T) {
+	r := newRequests(t)
+	id := r.mustHold(t, ada, []byte("x"))
+	for _, other := range []Owner{
+		{UserID: "user-b", Family: ada.Family, Browser: ada.Browser, Host: ada.Host}, {UserID: ada.UserID, Family: "f", Browser: ada.Browser, Host: ada.Host},
+		{UserID: ada.UserID, Family: ada.Family, Browser: "b", Host: ada.Host}, {UserID: ada.UserID, Family: ada.Family, Browser: ada.Browser, Host: "b.test"}, {},
+	} {
+		_, peeked := r.Peek(t.Context(), id, other)
+		_, _, taken := r.Take(t.Context(), id, other)
+		if dropped := r.Drop(t.Context(), id, other); !errors.Is(peeked, ErrGone) || !errors.Is(taken, ErrGone) || !errors.Is(dropped, ErrGone) {
+			t.Errorf("%+v: %v, %v, %v", other, peeked, taken, dropped)
+		}
+	}
+	for _, text := range []string{"", "x", id + "A", id[1:], strings.Repeat("A", 4000)} {
+		if _, err := r.Peek(t.Context(), text, ada); !errors.Is(err, ErrGone) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := r.Drop(t.Context(), id, ada); err != nil || r.left(t) != 0 {
+		t.Error(err)
+	}
+	if _, _, err := r.Take(t.Context(), id, ada); !errors.Is(err, ErrGone) {
+		t.Error(err)
+	}
+}
+
+// The oldest of a user's requests gives way, also when many come at once; those of others stay.
+func TestFewForEachUser(t *testing.T) {
+	r := newRequests(t)
+	other := r.mustHold(t, Owner{UserID: "user-b"}, []byte("x"))
+	first := r.mustHold(t, ada, []byte("x"))
+	sent := r.mustHold(t, ada, []byte("x"))
+	if _, _, err := r.Take(t.Context(), sent, ada); err != nil { // takes no room any more
+		t.Fatal(err)
+	}
+	for range MaxPerUser - 1 {
+		r.mustHold(t, ada, []byte("x"))
+	}
+	if _, err := r.Peek(t.Context(), first, ada); err != nil {
+		t.Error("the first gave way too early")
+	}
+	var all sync.WaitGroup
+	for range 40 {
+		all.Go(func() { _, _ = r.Hold(t.Context(), Head{Owner: ada}, []byte("x")) })
+	}
+	all.Wait()
+	if _, err := r.Peek(t.Context(), first, ada); !errors.Is(err, ErrGone) {
+		t.Error("the first is still there")
+	}
+	if _, err := r.Peek(t.Context(), other, Owner{UserID: "user-b"}); err != nil {
+		t.Error(err)
+	}
+	if n := r.left(t); n != 2*(MaxPerUser+1) {
+		t.Errorf("%d records", n)
+	}
+}
+
+// Few bodies are read at a time, in all and for one session.
+func TestReaders(t *testing.T) {
+	r := newRequests(t)
+	var readers []*io.PipeWriter
+	read := func(family string) {
+		in, out := io.Pipe()
+		readers = append(readers, out)
+		started := make(chan struct{})
+		go func() { _, _ = r.Read(family, &announced{in, started, sync.Once{}}, -1, 10) }()
+		<-started
+	}
+	for n := range maxReaders {
+		read(string(rune('a' + n/maxPerFamily)))
+		if n == maxPerFamily-1 {
+			if _, err := r.Read("a", strings.NewReader("x"), 1, 10); !errors.Is(err, ErrBusy) {
+				t.Errorf("one session reads %d: %v", n+2, err)
+			}
+		}
+	}
+	if _, err := r.Read("z", strings.NewReader("x"), 1, 10); !errors.Is(err, ErrBusy) {
+		t.Error(err)
+	}
+	for _, w := range readers {
+		_ = w.Close()
+	}
+}
+
+// announced tells when somebody begins to read.
+type announced struct {
+	io.Reader
+	started chan struct{}
+	once    sync.Once
+}
+
+func (a *announced) Read(b []byte) (int, error) {
+	a.once.Do(func() { close(a.started) })
+	return a.Reader.Read(b)
+}
