@@ -58,7 +58,7 @@ func TestExamplesOfTheDocs(t *testing.T) {
 func whole(example string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(example), " ")
 	switch word {
-	case "mail", "sms", "whatsapp", "store", "session", "lockout", "registration", "primary", "decision_log", "secret", "policy":
+	case "mail", "sms", "whatsapp", "store", "session", "lockout", "hold", "registration", "primary", "decision_log", "secret", "policy":
 		return "{\nstepgate {\n" + example + "\n}\n}\n"
 	}
 	if strings.HasPrefix(strings.TrimSpace(example), "{") {

@@ -2,6 +2,8 @@ package gate
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/held"
+	"github.com/stepgate/stepgate/internal/store"
+	"github.com/stepgate/stepgate/internal/store/storetest"
 	"github.com/stepgate/stepgate/policy"
 )
 
@@ -417,6 +421,24 @@ func TestHeldFailsClosed(t *testing.T) {
 	}
 	y.blocked(http.StatusServiceUnavailable, marker(strong, "/admin/pay", id))
 	y.blocked(http.StatusServiceUnavailable, sent(weak, "/admin/pay", "text/x", "x"))
+}
+
+// flaky is a store that cannot write.
+type flaky struct{ store.Store }
+
+func (flaky) Apply(context.Context, []store.Cond, []store.Op) (store.Rev, error) { return 0, errBroken }
+
+// When it cannot be told whether a form was taken, it is not sent; afterwards it is, once.
+func TestHeldIsNotSentWhenItCannotBeTaken(t *testing.T) {
+	y := newYard(t)
+	cookie := y.signIn(factors.Password)
+	id := y.hold(sent(cookie, "/admin/pay", "text/x", "x"))
+	cookie = y.proven(cookie)
+	whole := y.Held
+	y.Held = held.New(storetest.DB(t, flaky{y.db.Store()}, y.clock.Now), rand.Reader)
+	y.blocked(http.StatusServiceUnavailable, marker(cookie, "/admin/pay", id))
+	y.Held = whole
+	y.forwarded(marker(cookie, "/admin/pay", id))
 }
 
 // The form that asks never reaches the application, and ordinary text does, byte for byte.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stepgate/stepgate/internal/store/storetest"
@@ -161,4 +162,29 @@ type announced struct {
 func (a *announced) Read(b []byte) (int, error) {
 	a.once.Do(func() { close(a.started) })
 	return a.Reader.Read(b)
+}
+
+// Of many who take a request one gets it, also when no list of its user's requests is left.
+func TestTakenOnce(t *testing.T) {
+	r := newRequests(t)
+	id := r.mustHold(t, ada, []byte("x"))
+	if _, err := r.db.Store().Take(t.Context(), "hu/"+ada.UserID); err != nil {
+		t.Fatal(err)
+	}
+	var taken atomic.Int64
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			switch _, _, err := r.Take(t.Context(), id, ada); {
+			case err == nil:
+				taken.Add(1)
+			case !errors.Is(err, ErrGone):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if taken.Load() != 1 {
+		t.Errorf("taken %d times", taken.Load())
+	}
 }

@@ -111,7 +111,7 @@ func newSite(t *testing.T, change func(*flow.Config)) *site {
 	}, Site: gate.Site{Known: []string{"app.test"}}}
 	s.gate.Signer, err = gate.NewSigner(s.db.Keyring())
 	must(t, err)
-	s.gate.Pages, err = ui.New(ui.Options{})
+	s.gate.Pages, err = ui.New(ui.Options{Now: s.clock.Now})
 	must(t, err)
 	p, err := policy.Load("p", []byte(sitePolicy))
 	must(t, err)

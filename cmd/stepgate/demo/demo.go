@@ -103,7 +103,7 @@ Stepgate is running in front of a toy application.
 
 Try this:
   1. Open the invitation, choose a password, and look at the payments.
-  2. Make a payment: the POST wants a second proof. Take the e-mail code; it is in the mailbox.
+  2. Make a payment: the POST wants a second proof. Take the e-mail code; it is in the mailbox. Then the payment is made.
   3. Open the admin area: it wants a passkey no older than 5 minutes, and lets you add one.
   4. Administer the gateway at /.stepgate/admin: people, the policy, refused requests.
 
