@@ -358,7 +358,7 @@ func (b *browser) nobody(t *testing.T) {
 	}
 }
 
-var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z]+)" value="([^"]*)">`)
+var hidden = regexp.MustCompile(`<input type="hidden" name="([a-z-]+)" value="([^"]*)">`)
 
 // field is the value of a hidden field; empty when the page has none.
 func (p page) field(name string) string {
