@@ -49,7 +49,7 @@ type User struct {
 	Devices    []Device              `cbor:"18,keyasint,omitempty"`
 	// BreakGlass are the codes that an administrator keeps for the day when all else is lost.
 	BreakGlass *recovery.Set `cbor:"19,keyasint,omitempty"`
-	// LinksSince makes links for a new password void that were made before it.
+	// LinksSince makes all links and codes void that were sent before it.
 	LinksSince time.Time `cbor:"20,keyasint,omitempty"`
 }
 

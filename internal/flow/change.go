@@ -20,11 +20,49 @@ func (e *Engine) mayChange(ctx context.Context, v Visitor, maxAge time.Duration)
 	if err != nil {
 		return account.User{}, err
 	}
+	return u, e.mayChangeUser(v, &u, maxAge)
+}
+
+// mayChangeUser is mayChange for the account of a signed-in visitor as it is in u.
+func (e *Engine) mayChangeUser(v Visitor, u *account.User, maxAge time.Duration) error {
 	if v.Session.ReadOnly {
-		return account.User{}, ErrSessionChanged
+		return ErrSessionChanged
 	}
-	err = account.MayChangeFactors(&u, v.Session.Subject().Factors, maxAge, e.db.Now())
-	return u, e.needs(&u, maxAge, err)
+	err := account.MayChangeFactors(u, v.Session.Subject().Factors, maxAge, e.db.Now())
+	return e.needs(u, maxAge, err)
+}
+
+// edit changes the account of a signed-in visitor, provided that at the moment when the change is
+// written the session goes on and the account is not locked: it was neither ended nor rotated
+// away since the visitor was let in.
+func (e *Engine) edit(ctx context.Context, v Visitor, edit func(*account.User, *store.Change) error) (account.User, error) {
+	if v.Session == nil {
+		return account.User{}, ErrNoSession
+	}
+	u, err := e.accounts.Update(ctx, v.Session.UserID, func(u *account.User, c *store.Change) error {
+		err := e.sessions.Require(ctx, c, v.Session)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return ErrSessionChanged
+		case err != nil:
+			return err
+		case u.Locked():
+			return ErrNoSession
+		}
+		return edit(u, c)
+	})
+	return u, asError(err)
+}
+
+// change is edit for factors: whether the session may change them is judged against the account
+// as it is when the change is written.
+func (e *Engine) change(ctx context.Context, v Visitor, maxAge time.Duration, edit func(*account.User, *store.Change) error) (account.User, error) {
+	return e.edit(ctx, v, func(u *account.User, c *store.Change) error {
+		if err := e.mayChangeUser(v, u, maxAge); err != nil {
+			return err
+		}
+		return edit(u, c)
+	})
 }
 
 // mayEnrol is mayChange for a factor that makes the account stronger.
@@ -69,7 +107,11 @@ func (e *Engine) RemoveFactor(ctx context.Context, v Visitor, id string, confirm
 	if err != nil {
 		return err
 	}
-	what, gone, err := e.remove(ctx, u.ID, id, func(u *account.User, without ...string) error {
+	update := func(edit func(*account.User, *store.Change) error) error {
+		_, err := e.change(ctx, v, account.ChangeMaxAge, edit)
+		return err
+	}
+	what, gone, err := e.remove(update, id, func(u *account.User, without ...string) error {
 		if err := account.MayRemove(u, e.opts.Primary, without...); err != nil || confirmed {
 			return err
 		}
@@ -99,10 +141,10 @@ func addressGone(u *account.User, id string) []string {
 	return nil
 }
 
-// remove takes a credential from a user if allowed agrees. It returns what the thing is
-// called and the credentials that are gone.
-func (e *Engine) remove(ctx context.Context, userID, id string, allowed func(*account.User, ...string) error) (what string, gone []string, err error) {
-	_, err = e.accounts.Update(ctx, userID, func(u *account.User, c *store.Change) error {
+// remove takes a credential from the user that update edits, if allowed agrees. It returns what
+// the thing is called and the credentials that are gone.
+func (e *Engine) remove(update func(func(*account.User, *store.Change) error) error, id string, allowed func(*account.User, ...string) error) (what string, gone []string, err error) {
+	err = update(func(u *account.User, c *store.Change) error {
 		gone = []string{id}
 		what = called(u, id)
 		switch {
@@ -179,18 +221,14 @@ func called(u *account.User, id string) string {
 
 // Rename changes the visitor's display name.
 func (e *Engine) Rename(ctx context.Context, v Visitor, name string) error {
-	u, _, err := e.user(ctx, v)
-	if err != nil {
-		return err
-	}
 	if len(name) > account.MaxName {
 		return ErrTooMany
 	}
-	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	_, err := e.edit(ctx, v, func(u *account.User, _ *store.Change) error {
 		u.Name = name
 		return nil
 	})
-	return asError(err)
+	return err
 }
 
 // MakePrimary makes a verified address of the visitor the one that apps are told.
@@ -199,7 +237,7 @@ func (e *Engine) MakePrimary(ctx context.Context, v Visitor, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	_, err = e.change(ctx, v, account.ChangeMaxAge, func(u *account.User, _ *store.Change) error {
 		i := slices.IndexFunc(u.Emails, func(m account.Email) bool { return m.ID == id && m.Verified })
 		if i < 0 {
 			return store.ErrNotFound
@@ -209,7 +247,7 @@ func (e *Engine) MakePrimary(ctx context.Context, v Visitor, id string) error {
 		return nil
 	})
 	if err != nil {
-		return asError(err)
+		return err
 	}
 	return e.notify(ctx, u.ID, notice{kind: delivery.NoticeMainAddress, detail: u.Email(id).Address}, v)
 }

@@ -197,9 +197,9 @@ func (e *Engine) verifyCode(ctx context.Context, v Visitor, methodID, code strin
 		return candidate{}, err
 	}
 	if sent.Phone != "" {
-		err = e.ownerOfPhone(ctx, v, &c, sent.Phone)
+		err = e.ownerOfPhone(ctx, v, &c, sent.Phone, sent.Challenge.CreatedAt)
 	} else {
-		err = e.ownerOf(ctx, v, &c, sent.Email)
+		err = e.ownerOf(ctx, v, &c, sent.Email, sent.Challenge.CreatedAt)
 	}
 	if err != nil {
 		return candidate{}, err
@@ -212,14 +212,18 @@ func (e *Engine) verifyCode(ctx context.Context, v Visitor, methodID, code strin
 }
 
 // ownerOf sets the user whose mailbox was proven: the one who has it, else the visitor, else
-// a new one where registration allows. Proving a mailbox verifies it.
-func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded string) error {
+// a new one where registration allows. Proving a mailbox verifies it. The error is ErrOTPExpired
+// for what was mailed too early.
+func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded string, mailed time.Time) error {
 	u, rev, err := e.accounts.ByEmail(ctx, folded)
 	switch {
 	case err == nil:
 		c.user, c.rev = u, rev
 		m := c.user.Email(e.accounts.EmailID(folded))
-		if m == nil || m.Verified {
+		switch {
+		case m == nil || tooEarly(&u, mailed, m.CreatedAt):
+			return ErrOTPExpired
+		case m.Verified:
 			return nil
 		}
 		if v.Session == nil && account.LocksPassword(&c.user, m) {
@@ -245,16 +249,21 @@ func (e *Engine) ownerOf(ctx context.Context, v Visitor, c *candidate, folded st
 	return ErrOTPIncorrect
 }
 
+// tooEarly tells whether something was sent to an address or a number before it was the user's, or
+// before LinksSince: whoever has it by now may be somebody else.
+func tooEarly(u *account.User, sent, owned time.Time) bool {
+	return sent.Before(owned) || sent.Before(u.LinksSince)
+}
+
 // editing makes the visitor's own account the one that a candidate changes, if the rules for
 // changing factors allow.
 func (e *Engine) editing(ctx context.Context, v Visitor, c *candidate) error {
-	if _, err := e.mayChange(ctx, v, account.ChangeMaxAge); err != nil {
+	var err error
+	if c.user, c.rev, err = e.user(ctx, v); err != nil {
 		return err
 	}
-	var err error
-	c.user, c.rev, err = e.user(ctx, v)
 	c.edited = true
-	return err
+	return e.mayChangeUser(v, &c.user, account.ChangeMaxAge)
 }
 
 // enrolling is editing for a factor that makes the account stronger.

@@ -70,17 +70,11 @@ func (e *Engine) RememberDevice(ctx context.Context, v Visitor, required *policy
 		return Remembered{}, err
 	}
 	until := now.Add(required.Remembers())
-	_, err = e.accounts.Update(ctx, v.Session.UserID, func(u *account.User, c *store.Change) error {
-		if u.Locked() {
-			return ErrNoSession
-		}
-		if err := e.sessions.Require(ctx, c, v.Session); err != nil {
-			return ErrNoSession // it was ended meanwhile, with everything that it had proven
-		}
+	_, err = e.edit(ctx, v, func(u *account.User, _ *store.Change) error {
 		return e.accounts.RememberDevice(u, v.Device, value, v.UserAgent, until)
 	})
 	if err != nil {
-		return Remembered{}, asError(err)
+		return Remembered{}, err
 	}
 	e.record(v, audit.Event{Kind: audit.DeviceRemembered})
 	return Remembered{Value: value, ExpiresAt: until}, e.notify(ctx, v.Session.UserID, noticeDevice, v)
@@ -116,11 +110,7 @@ func (e *Engine) Devices(ctx context.Context, v Visitor) ([]DeviceView, error) {
 // ForgetDevice forgets one remembered device of the visitor. It only ever takes something away
 // and asks for no further proof.
 func (e *Engine) ForgetDevice(ctx context.Context, v Visitor, id string) error {
-	u, err := e.User(ctx, v)
-	if err != nil {
-		return err
-	}
-	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	_, err := e.edit(ctx, v, func(u *account.User, _ *store.Change) error {
 		kept := slices.DeleteFunc(slices.Clone(u.Devices), func(d account.Device) bool { return d.ID == id })
 		if len(kept) == len(u.Devices) {
 			return store.ErrNotFound
@@ -129,7 +119,7 @@ func (e *Engine) ForgetDevice(ctx context.Context, v Visitor, id string) error {
 		return nil
 	})
 	if err != nil {
-		return asError(err)
+		return err
 	}
 	e.record(v, audit.Event{Kind: audit.DeviceForgotten, CredentialID: id})
 	return nil

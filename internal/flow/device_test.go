@@ -259,7 +259,7 @@ func TestWhoseSessionRemembers(t *testing.T) {
 	old.Session.ReadOnly = true
 	refused(t, second(h.RememberDevice(t.Context(), old, parsed(t, rememberRequired))), ErrSessionChanged)
 	ok(t, h.Operator(false).RevokeSessions(t.Context(), userID))
-	refused(t, second(h.RememberDevice(t.Context(), v, parsed(t, rememberRequired))), ErrNoSession)
+	refused(t, second(h.RememberDevice(t.Context(), v, parsed(t, rememberRequired))), ErrSessionChanged)
 	if n := len(must(h.Operator(false).Find(t.Context(), userID)).Devices); n != 0 {
 		t.Errorf("%d devices after everything was ended", n)
 	}

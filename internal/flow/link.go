@@ -225,7 +225,9 @@ func (e *Engine) authenticateLink(ctx context.Context, v Visitor, name string) (
 		if !known {
 			enrolled = link.Email
 		}
-		if err := e.ownerOf(ctx, v, &c, link.Email); err != nil {
+		if err := e.ownerOf(ctx, v, &c, link.Email, link.CreatedAt); errors.Is(err, ErrOTPExpired) {
+			return candidate{}, ErrLinkNotFound
+		} else if err != nil {
 			return candidate{}, err
 		}
 		c.proof = factors.Proof{

@@ -324,3 +324,43 @@ func TestALifeTellsNothing(t *testing.T) {
 		refused(t, err, ErrOTPExpired)
 	}
 }
+
+// A link or code that waits in a mailbox does not outlive what would have ended a session, and
+// does not pass to whoever is given the address.
+func TestMailedProofsThatOutlivedTheirReason(t *testing.T) {
+	for name, later := range map[string]func(h *house){
+		"the password changed": func(h *house) {
+			ok(t, h.SetPassword(t.Context(), as(h.signIn("alice@example.com")), "eight loud lamps under water"))
+		},
+		"locked and unlocked": func(h *house) {
+			u, _, err := h.accounts.ByEmail(t.Context(), "alice@example.com")
+			ok(t, err)
+			ok(t, h.Operator(false).Lock(t.Context(), u.ID))
+			ok(t, h.Operator(false).Unlock(t.Context(), u.ID))
+		},
+		"the address is another user's": func(h *house) {
+			u, _, err := h.accounts.ByEmail(t.Context(), "alice@example.com")
+			ok(t, err)
+			ok(t, h.Operator(false).Delete(t.Context(), u.ID))
+			h.user("alice@example.com", true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newPost(t)
+			h.user("alice@example.com", true)
+			token, _ := h.link(in("laptop"), "alice@example.com")
+			h.clock.Advance(31 * time.Second)
+			id, code := h.code(in("laptop"), "alice@example.com")
+			h.clock.Advance(time.Second)
+			later(h)
+			_, err := h.AuthenticateLink(t.Context(), in("laptop"), token)
+			refused(t, err, ErrLinkNotFound)
+			_, err = h.AuthenticateCode(t.Context(), in("laptop"), id, code)
+			refused(t, err, ErrOTPExpired)
+			h.clock.Advance(31 * time.Second)
+			token, _ = h.link(in("laptop"), "alice@example.com")
+			_, err = h.AuthenticateLink(t.Context(), in("laptop"), token)
+			ok(t, err)
+		})
+	}
+}

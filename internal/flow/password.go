@@ -177,14 +177,14 @@ func (e *Engine) SetPassword(ctx context.Context, v Visitor, secret string) erro
 	if err != nil {
 		return err
 	}
-	if _, err := e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	if _, err := e.change(ctx, v, account.PasswordMaxAge, func(u *account.User, _ *store.Change) error {
 		if u.Password != nil {
 			hash.CreatedAt = u.Password.CreatedAt
 		}
 		u.Password, u.LinksSince = &hash, e.db.Now()
 		return nil
 	}); err != nil {
-		return asError(err)
+		return err
 	}
 	ctx, done := consequences(ctx)
 	defer done()

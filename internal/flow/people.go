@@ -66,7 +66,7 @@ func (a Administrator) Lock(ctx context.Context, id string) error {
 			return err
 		}
 		if !u.Locked() {
-			u.LockedAt = a.e.db.Now()
+			u.LockedAt, u.LinksSince = a.e.db.Now(), a.e.db.Now()
 		}
 		return nil
 	})
@@ -159,7 +159,11 @@ func (a Administrator) ResetFactor(ctx context.Context, id, factor string) error
 		credential = u.TOTP.ID
 	}
 	product := productOf(&u, credential)
-	what, _, err := a.e.remove(ctx, id, credential, func(*account.User, ...string) error { return nil })
+	update := func(edit func(*account.User, *store.Change) error) error {
+		_, err := a.e.accounts.Update(ctx, id, edit)
+		return err
+	}
+	what, _, err := a.e.remove(update, credential, func(*account.User, ...string) error { return nil })
 	if err != nil {
 		return err
 	}

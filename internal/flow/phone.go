@@ -75,12 +75,16 @@ func (e *Engine) sendPhoneCode(ctx context.Context, v Visitor, p factors.Product
 	return e.sendCode(ctx, v, e.accounts.PhoneID(number), number, sentCode{Phone: number, Product: p}, life, useful, compose)
 }
 
-// ownerOfPhone sets the user whose number was proven: the one who has it, else the visitor.
-func (e *Engine) ownerOfPhone(ctx context.Context, v Visitor, c *candidate, number string) error {
+// ownerOfPhone sets the user whose number was proven: the one who has it, else the visitor. The
+// error is ErrOTPExpired for a text that was sent too early.
+func (e *Engine) ownerOfPhone(ctx context.Context, v Visitor, c *candidate, number string, texted time.Time) error {
 	u, rev, err := e.accounts.Owner(ctx, account.OwnedPhone, number)
 	switch {
 	case err == nil:
 		c.user, c.rev = u, rev
+		if p := u.Phone(e.accounts.PhoneID(number)); p == nil || tooEarly(&u, texted, p.VerifiedAt) {
+			return ErrOTPExpired
+		}
 		return nil
 	case !errors.Is(err, store.ErrNotFound):
 		return err

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/stepgate/stepgate/factors"
+	"github.com/stepgate/stepgate/internal/account"
 	"github.com/stepgate/stepgate/internal/delivery"
+	"github.com/stepgate/stepgate/internal/store"
 )
 
 const mobile = "+447400123456"
@@ -295,5 +297,52 @@ func TestWrongTextCodesLock(t *testing.T) {
 	ok(t, err)
 	if until.IsZero() {
 		t.Error("ten wrong codes did not lock")
+	}
+}
+
+// A text does not outlive what would have ended a session, and does not pass to whoever is given
+// the number.
+func TestTextsThatOutlivedTheirReason(t *testing.T) {
+	for name, later := range map[string]func(h *house){
+		"the password changed": func(h *house) {
+			r, err := h.AuthenticateTOTP(t.Context(), as(h.signIn("alice@example.com")), h.totp(h.signIn("alice@example.com").Session.UserID))
+			ok(t, err)
+			ok(t, h.SetPassword(t.Context(), as(r), "eight loud lamps under water"))
+		},
+		"locked and unlocked": func(h *house) {
+			u, _, err := h.accounts.ByEmail(t.Context(), "alice@example.com")
+			ok(t, err)
+			ok(t, h.Operator(false).Lock(t.Context(), u.ID))
+			ok(t, h.Operator(false).Unlock(t.Context(), u.ID))
+		},
+		"the number is another user's": func(h *house) {
+			u, _, err := h.accounts.ByEmail(t.Context(), "alice@example.com")
+			ok(t, err)
+			ok(t, h.Operator(false).Delete(t.Context(), u.ID))
+			h.user("bob@example.com", true)
+			bob := h.signIn("bob@example.com").Session.UserID
+			_, err = h.accounts.Update(t.Context(), bob, func(u *account.User, c *store.Change) error {
+				return h.accounts.AddPhone(t.Context(), c, u, mobile)
+			})
+			ok(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newSwitchboard(t)
+			h.user("alice@example.com", true)
+			h.enrol(as(h.phone(as(h.signIn("alice@example.com")), mobile)))
+			id, err := h.SendPhoneCode(t.Context(), anon(), factors.SMSOTP, mobile)
+			ok(t, err)
+			code := h.newest(mobile).Code
+			h.clock.Advance(time.Second)
+			later(h)
+			_, err = h.AuthenticateCode(t.Context(), anon(), id, code)
+			refused(t, err, ErrOTPExpired)
+			h.clock.Advance(31 * time.Second)
+			id, err = h.SendPhoneCode(t.Context(), anon(), factors.SMSOTP, mobile)
+			ok(t, err)
+			_, err = h.AuthenticateCode(t.Context(), anon(), id, h.newest(mobile).Code)
+			ok(t, err)
+		})
 	}
 }

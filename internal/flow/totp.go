@@ -42,11 +42,11 @@ func (e *Engine) StartTOTP(ctx context.Context, v Visitor) (TOTPEnrolment, error
 	if err != nil {
 		return TOTPEnrolment{}, asError(err)
 	}
-	if _, err := e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	if _, err := e.change(ctx, v, account.ChangeMaxAge, func(u *account.User, _ *store.Change) error {
 		u.PendingTOTP = &pending
 		return account.MayAddSecond(u)
 	}); err != nil {
-		return TOTPEnrolment{}, asError(err)
+		return TOTPEnrolment{}, err
 	}
 	return e.showTOTP(&u, &pending)
 }
@@ -146,8 +146,8 @@ func (e *Engine) verifyTOTP(ctx context.Context, v Visitor, code string, active 
 // the session may have aged since the enrolment began.
 func (e *Engine) activate(v Visitor, c *candidate, step int64) ([]string, error) {
 	now := e.db.Now()
-	if err := account.MayChangeFactors(&c.user, v.Session.Subject().Factors, account.ChangeMaxAge, now); err != nil {
-		return nil, e.needs(&c.user, account.ChangeMaxAge, err)
+	if err := e.mayChangeUser(v, &c.user, account.ChangeMaxAge); err != nil {
+		return nil, err
 	}
 	if err := account.MayAddSecond(&c.user); err != nil {
 		return nil, err
@@ -242,11 +242,11 @@ func (e *Engine) RenewRecoveryCodes(ctx context.Context, v Visitor) ([]string, e
 	if err != nil {
 		return nil, asError(err)
 	}
-	if _, err := e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	if _, err := e.change(ctx, v, account.ChangeMaxAge, func(u *account.User, _ *store.Change) error {
 		u.Recovery = &set
 		return nil
 	}); err != nil {
-		return nil, asError(err)
+		return nil, err
 	}
 	e.record(v, audit.Event{Kind: audit.FactorAdded, Factor: string(factors.RecoveryCode)})
 	return codes, e.notify(ctx, u.ID, noticeRecoveryRenewed, v)

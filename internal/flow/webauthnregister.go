@@ -31,11 +31,11 @@ func (e *Engine) StartRegistration(ctx context.Context, v Visitor, authenticator
 		return nil, err
 	}
 	// The handle must be in the account before an authenticator learns of it.
-	u, err := e.accounts.Update(ctx, v.Session.UserID, func(u *account.User, _ *store.Change) error {
+	u, err := e.change(ctx, v, account.ChangeMaxAge, func(u *account.User, _ *store.Change) error {
 		return e.drawHandle(u)
 	})
 	if err != nil {
-		return nil, asError(err)
+		return nil, err
 	}
 	challenge, err := e.begin(v, rp, ceremony{Register: true, Kind: kind})
 	if err != nil {
