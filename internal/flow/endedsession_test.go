@@ -37,6 +37,9 @@ func TestEndedSessionsChangeNothing(t *testing.T) {
 		"forget a device": func(h *house, v Visitor) error {
 			return h.ForgetDevice(t.Context(), v, "device-1")
 		},
+		"name a key": func(h *house, v Visitor) error {
+			return h.RenameKey(t.Context(), v, "webauthn-registration-1", "Mine")
+		},
 		"choose the main address": func(h *house, v Visitor) error {
 			return h.MakePrimary(t.Context(), v, h.accounts.EmailID("alice@example.com"))
 		},

@@ -351,6 +351,7 @@ func TestOneFactorChangesNothing(t *testing.T) {
 		"remove TOTP": h.RemoveFactor(t.Context(), v, user.TOTP.ID, false), "remove password": h.RemoveFactor(t.Context(), v, account.PasswordID(u.ID), false),
 		"remove e-mail": h.RemoveFactor(t.Context(), v, user.Emails[0].ID, false), "set password": h.SetPassword(t.Context(), v, secret+"!"),
 		"enrol TOTP": start, "new recovery codes": renew, "add e-mail": add, "primary e-mail": h.MakePrimary(t.Context(), v, user.Emails[0].ID),
+		"name a key": h.RenameKey(t.Context(), v, "webauthn-registration-1", "Mine"),
 	} {
 		var got *Error
 		if !errors.As(err, &got) || got.Type != "insufficient_factors" || got.Status != 401 || got.Required == nil {

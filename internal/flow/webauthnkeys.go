@@ -9,17 +9,14 @@ import (
 	"github.com/stepgate/stepgate/internal/store"
 )
 
-// RenameKey changes what a WebAuthn credential of the visitor is called.
+// RenameKey changes what a WebAuthn credential of the visitor is called: by that name its owner
+// knows which one to remove, so that it is under the rules for changing factors.
 func (e *Engine) RenameKey(ctx context.Context, v Visitor, id, name string) error {
-	u, _, err := e.user(ctx, v)
-	if err != nil {
-		return err
-	}
 	name = strings.TrimSpace(name)
 	if name == "" || len(name) > account.MaxName {
 		return ErrTooMany
 	}
-	_, err = e.accounts.Update(ctx, u.ID, func(u *account.User, _ *store.Change) error {
+	_, err := e.change(ctx, v, account.ChangeMaxAge, func(u *account.User, _ *store.Change) error {
 		u.Keys = append([]webauthn.Credential(nil), u.Keys...)
 		k := u.Key(id)
 		if k == nil {
@@ -28,7 +25,7 @@ func (e *Engine) RenameKey(ctx context.Context, v Visitor, id, name string) erro
 		k.Name = name
 		return nil
 	})
-	return asError(err)
+	return err
 }
 
 // AcceptedKeys lists what a browser may keep of the visitor's credentials on this site
