@@ -222,9 +222,11 @@ func (p *Portal) finish(c *call, pending flow.Pending) error {
 	return p.show(c, http.StatusOK, "portal", ui.Done{Target: target(pending), Flow: pending.Window})
 }
 
-// local lets only a path of this host through.
+// local lets only a path of this host through. Browsers read a backslash as a slash, and leave
+// control characters out.
 func local(to string) string {
-	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") ||
+		strings.ContainsFunc(to, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
 		return "/"
 	}
 	return to
