@@ -262,6 +262,7 @@ func TestContracts(t *testing.T) {
 		{"a contract says no to the key of its address", contract{code: true}, "", factors.ErrIncorrect, 1},
 		{"the node is down", contract{codeErr: down}, "", ErrUnavailable, 0},
 		{"the contract fails", contract{code: true, validErr: down}, "", ErrUnavailable, 1},
+		{"a contract that is yet to be deployed", contract{code: true, valid: true}, "0x" + strings.Repeat("6492", 20), factors.ErrMalformed, 0},
 		{"an error beside a yes", contract{code: true, valid: true, validErr: down}, "", ErrUnavailable, 1},
 	} {
 		asked := ask(t, k)

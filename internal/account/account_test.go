@@ -345,6 +345,16 @@ func TestTickets(t *testing.T) {
 	if _, err := a.Ticket(t.Context(), InviteTicket, token); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("another kind: %v", err)
 	}
+	// What is stored is no token, whether as it is or without its kind.
+	stored, _ := ticketID(ResetTicket, token)
+	if strings.Contains(stored, token) {
+		t.Errorf("the token is stored: %s", stored)
+	}
+	for _, name := range []string{stored, strings.TrimPrefix(stored, string(ResetTicket)+"/")} {
+		if _, err := a.Ticket(t.Context(), ResetTicket, name); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
 	clock.Advance(ticket.ExpiresAt.Sub(clock.Now()) - time.Millisecond)
 	if got, err := a.Ticket(t.Context(), ResetTicket, token); err != nil || got.UserID != "u" {
 		t.Fatal(got, err)

@@ -261,6 +261,12 @@ func TestSMTP(t *testing.T) {
 			t.Errorf("%q: %v", to, err)
 		}
 	}
+	for _, subject := range []string{"Hello\r\nBcc: b@example.com", "Hello\nBcc: b@example.com", "Hello\rBcc: b@example.com", "Hello\x00"} {
+		m.To, m.Subject = "a@example.com", subject
+		if err := plain.Send(t.Context(), m); !errors.Is(err, ErrRejected) {
+			t.Errorf("%q: %v", subject, err)
+		}
+	}
 	if len(b.data) != 1 {
 		t.Fatalf("%d mails", len(b.data))
 	}

@@ -196,6 +196,39 @@ func TestACeremonyStaysWhereItBegan(t *testing.T) {
 	refused(t, err, ErrKeyIncorrect)
 }
 
+// Sites that share a relying party share credentials, and no ceremony: what was begun at one
+// origin is not answered at another, though the answer is right there.
+func TestACeremonyStaysAtItsOrigin(t *testing.T) {
+	h := newKeyHouse(t)
+	h.user("alice@example.com", true)
+	o := h.opts
+	o.RPID = "example.com"
+	h.rebuild(o, webauthn.Options{})
+	at := func(v Visitor, origin string) Visitor { v.Origin = origin; return v }
+	const shop, wiki = "https://shop.example.com", "https://wiki.example.com"
+	a := passkey()
+	r, _ := h.enrolKey(at(as(h.signIn("alice@example.com")), shop), a, webauthn.Passkey, "")
+	options, err := h.StartRegistration(t.Context(), at(as(r), shop), "platform")
+	ok(t, err)
+	created, err := passkey().Create(options, wiki)
+	ok(t, err)
+	_, _, err = h.Register(t.Context(), at(as(r), wiki), created, "")
+	refused(t, err, ErrKeyIncorrect)
+	for name, v := range map[string]Visitor{"as a guest": guest("one"), "in a session": as(r)} {
+		options, err := h.StartAuthentication(t.Context(), at(v, shop), "", nil)
+		ok(t, err)
+		answer, err := a.Get(options, wiki)
+		ok(t, err)
+		_, err = h.AuthenticateKey(t.Context(), at(v, wiki), answer)
+		if err == nil {
+			t.Fatalf("%s: proven", name)
+		}
+		refused(t, err, ErrKeyIncorrect)
+		_, err = h.AuthenticateKey(t.Context(), at(v, wiki), h.get(at(v, wiki), a, "", nil))
+		ok(t, err)
+	}
+}
+
 // upgraded is one more session of alice with password and key.
 func upgraded(h *house, a *webauthntest.Authenticator) Result {
 	v := as(h.signIn("alice@example.com"))

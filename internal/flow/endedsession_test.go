@@ -81,3 +81,12 @@ func TestChangesAreJudgedWhenWritten(t *testing.T) {
 	})
 	refused(t, err, &Error{Type: "insufficient_factors"})
 }
+
+// A lock holds from the moment when it is written, before it has ended the sessions.
+func TestLockedAccountsChangeNothing(t *testing.T) {
+	h := newHouse(t)
+	u := h.user("alice@example.com", true)
+	v := as(h.signIn("alice@example.com"))
+	h.edit(u.ID, func(u *account.User) { u.LockedAt = h.clock.Now() })
+	refused(t, h.Rename(t.Context(), v, "Eve"), ErrNoSession)
+}

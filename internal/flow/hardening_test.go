@@ -509,11 +509,47 @@ func TestReset(t *testing.T) {
 
 // C7: a link is never made from a host that the configuration does not name.
 func TestNoLinkFromAnUnknownHost(t *testing.T) {
-	h := newHouse(t)
+	h := newPost(t)
 	h.user("alice@example.com", true)
-	v := anon()
+	v := in("laptop")
 	v.Origin = ""
 	refused(t, h.StartReset(t.Context(), v, "alice@example.com"), ErrNoOrigin)
+	_, err := h.SendLink(t.Context(), v, "alice@example.com", "")
+	refused(t, err, ErrNoOrigin)
+}
+
+// Codes, links and resets to one address share a budget, whoever asks and from wherever. A send
+// that is refused leaves the code of an earlier one as it was.
+func TestMailsHaveABudget(t *testing.T) {
+	for name, send := range map[string]func(h *house, v Visitor) error{
+		"codes":  func(h *house, v Visitor) error { return second(h.SendEmailCode(t.Context(), v, "alice@example.com")) },
+		"links":  func(h *house, v Visitor) error { return second(h.SendLink(t.Context(), v, "alice@example.com", "")) },
+		"resets": func(h *house, v Visitor) error { return h.StartReset(t.Context(), v, "alice@example.com") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newPost(t)
+			h.user("alice@example.com", true)
+			id, code := h.code(in("laptop"), "alice@example.com")
+			v := in("phone")
+			for i := range 12 {
+				v.IP = netip.AddrFrom4([4]byte{198, 51, 100, byte(i)})
+				switch err := send(h, v); {
+				case i >= 9:
+					refused(t, err, ErrTooManyRequests)
+				case name == "codes":
+					ok(t, err)
+					code = h.newest("alice@example.com").Code
+				default:
+					ok(t, err)
+				}
+			}
+			if n := h.messages("alice@example.com"); n != 10 {
+				t.Errorf("%d mails", n)
+			}
+			_, err := h.AuthenticateCode(t.Context(), in("laptop"), id, code)
+			ok(t, err)
+		})
+	}
 }
 
 // A set-up link is dead once anybody has an account, and a ticket of one kind opens no other.
@@ -525,6 +561,9 @@ func TestLinksOfOtherKinds(t *testing.T) {
 	_, err = h.ResetTargetErr(token)
 	refused(t, err, ErrLinkNotFound)
 	h.user("alice@example.com", true)
+	ok(t, h.StartReset(t.Context(), anon(), "alice@example.com"))
+	_, err = h.Invited(t.Context(), anon(), last(h.newest("alice@example.com").Link))
+	refused(t, err, ErrLinkNotFound)
 	_, err = h.Invited(t.Context(), anon(), token)
 	refused(t, err, ErrLinkNotFound)
 	_, err = h.AcceptInvite(t.Context(), anon(), token, Acceptance{Email: "x@example.com", Password: secret})

@@ -38,6 +38,12 @@ func TestEveryChangeIsTold(t *testing.T) {
 			_, err = h.AuthenticateCode(h.t.Context(), v, id, h.newest("third@example.com").Code)
 			return err
 		}, "Added to your account", []string{"third@example.com"}},
+		"password reset": {func(h *house, _ Visitor, _ *account.User) error {
+			if err := h.StartReset(h.t.Context(), anon(), "first@example.com"); err != nil {
+				return err
+			}
+			return h.Reset(h.t.Context(), anon(), last(h.newest("first@example.com").Link), "eight loud lamps under water")
+		}, "Your password was changed", nil},
 		"taken away by an administrator": {func(h *house, _ Visitor, u *account.User) error {
 			return h.Operator(false).ResetFactor(h.t.Context(), u.ID, u.Emails[0].ID)
 		}, "Removed from your account", nil},

@@ -217,7 +217,7 @@ func TestTextsHaveBudgets(t *testing.T) {
 	}
 }
 
-// J12: a refused resend leaves the earlier code as it was.
+// J12: a refused resend leaves the earlier code as it was, and costs the client nothing.
 func TestRefusedResendLeavesTheCode(t *testing.T) {
 	h := newSwitchboard(t)
 	h.user("alice@example.com", true)
@@ -225,12 +225,14 @@ func TestRefusedResendLeavesTheCode(t *testing.T) {
 	id, err := h.SendPhoneCode(t.Context(), anon(), factors.SMSOTP, mobile)
 	ok(t, err)
 	code := h.newest(mobile).Code
-	for range 5 {
+	for range 15 {
 		for _, p := range []factors.Product{factors.SMSOTP, factors.WhatsAppOTP} {
 			_, err := h.SendPhoneCode(t.Context(), anon(), p, mobile)
 			refused(t, err, ErrTooManyRequests)
 		}
 	}
+	_, err = h.SendPhoneCode(t.Context(), anon(), factors.SMSOTP, "+447400123457")
+	ok(t, err)
 	_, err = h.AuthenticateCode(t.Context(), anon(), id, code)
 	ok(t, err)
 }
