@@ -195,6 +195,32 @@ func TestChangesHoldAtOnce(t *testing.T) {
 	b.dead(j)
 }
 
+// A session that was rotated away is read-only from the next request on, though it was cached.
+func TestRotationHoldsAtOnce(t *testing.T) {
+	b := newBench(t, 1000)
+	first := b.start("u")
+	if b.alive(first).ReadOnly {
+		t.Fatal("read-only before it was rotated away")
+	}
+	second := b.upgrade(first, factors.TOTP)
+	if !b.alive(first).ReadOnly || b.alive(second).ReadOnly {
+		t.Error("the old one goes on as before")
+	}
+}
+
+// What another node did and nobody announced holds after five seconds.
+func TestUnannouncedChanges(t *testing.T) {
+	b := newBench(t, 1000)
+	i := b.start("u")
+	b.alive(i)
+	other := NewManager(b.db, b.users, DefaultLimits, 1000, rand.Reader)
+	if err := other.Revoke(t.Context(), "u", i.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(maxStale)
+	b.dead(i)
+}
+
 // Revoking either id of a rotation ends the whole family.
 func TestRevokingEndsTheFamily(t *testing.T) {
 	for _, which := range []string{"old", "new"} {
