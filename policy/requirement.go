@@ -286,7 +286,7 @@ func (r *Requirement) ACRValues() []string {
 	}
 	var out []string
 	for _, name := range r.factorNames(nil) {
-		out = append(out, "urn:stepgate:factor:"+name)
+		out = append(out, acrPrefix+"factor:"+name)
 	}
 	if r.kind == kindCount {
 		out = append(out, acrOf("mfa"))
@@ -297,14 +297,17 @@ func (r *Requirement) ACRValues() []string {
 	return out
 }
 
+// acrPrefix begins the names of authentication contexts that no registry has.
+const acrPrefix = "urn:stepgate:"
+
 func acrOf(label string) string {
 	switch label {
 	case "phishing_resistant":
 		return "phr" // OpenID Connect EAP ACR Values 1.0
 	case "signed_in":
-		return "urn:stepgate:aal1"
+		return acrPrefix + "aal1"
 	}
-	return "urn:stepgate:" + label
+	return acrPrefix + label
 }
 
 func (r *Requirement) factorNames(out []string) []string {

@@ -62,7 +62,11 @@ func (g *Gate) answer(q *request, d *policy.Decision) {
 // and what is required. It answers and returns false when it cannot.
 func (g *Gate) begin(q *request, d *policy.Decision, id, page string) (path string, required *policy.Requirement, ok bool) {
 	p := flow.Pending{Host: q.host.display(!q.plain), Return: g.returnTo(q), Rule: d.Rule(), RequestID: id, Held: q.heldID}
-	required = q.everything().Carried(q.subject, q.now)
+	required = q.everything()
+	if q.demanded != nil {
+		required = q.demanded
+	}
+	required = required.Carried(q.subject, q.now)
 	if required != nil {
 		p.Required = required.String()
 	}
@@ -177,6 +181,7 @@ func (g *Gate) write(q *request, p problem.Problem, c *problem.Challenge) {
 }
 
 func (g *Gate) mark(q *request, id, mark string) {
+	own(q.w)
 	h := q.w.Header()
 	h.Set("Stepgate-Response", mark)
 	h.Set("Stepgate-Request-Id", id)

@@ -155,6 +155,8 @@ type request struct {
 	// heldID is the id of the request that waits for a challenge, or that this one is to repeat;
 	// held tells what became of it. Both are empty for most requests.
 	heldID, held string
+	// demanded is what the application asked for in place of an answer; nil for most requests.
+	demanded *policy.Requirement
 	// back is the document to go on with when the request that is to be repeated is gone.
 	back string
 	// unknown is set when the store could not tell whether there is a session.
@@ -211,15 +213,15 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.answer(q, &d)
 		return nil
 	}
-	if !g.send(q) {
-		return nil
-	}
-	seen := g.observe(q, &d)
 	if err := g.identify(q); err != nil {
 		g.Log(r.Context(), "sign an assertion", err)
 		g.fail(q, http.StatusServiceUnavailable, "assertion_unavailable", "the assertion could not be signed")
 		return nil
 	}
+	if !g.send(q) {
+		return nil
+	}
+	seen := g.observe(q, &d)
 	id := ""
 	if seen != nil {
 		id = g.requestID()
@@ -326,9 +328,25 @@ func answerOf(q *request, d *policy.Decision) *responseWriter {
 	return &responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
 }
 
-// forward hands the request on, under a watch when its connection may stay open.
+// forward hands the request on, under a watch when its connection may stay open. When the
+// application asks for a step-up in its answer, the gate asks in its place.
 func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
 	w := answerOf(q, d)
+	w.gate, w.request = g, q
+	form := g.copyForm(q)
+	if form != nil {
+		defer form.Release()
+	}
+	err := g.hand(w, q, next)
+	if w.withheld == nil {
+		return err
+	}
+	g.demand(q, d, w.withheld, form)
+	return nil
+}
+
+// hand hands the request on.
+func (g *Gate) hand(w *responseWriter, q *request, next Next) error {
 	if !longLived(q.r) {
 		return next(w, q.r)
 	}

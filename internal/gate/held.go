@@ -49,9 +49,16 @@ func (g *Gate) hold(q *request) error {
 	if origin == unknown || g.HoldLimit == 0 || !formTarget(q.original.uri) {
 		return nil
 	}
+	return g.holdBody(q, func() ([]byte, error) {
+		return g.Held.Read(q.session.Family, q.r.Body, q.r.ContentLength, g.HoldLimit)
+	})
+}
+
+// holdBody keeps a form whose body read returns, and notes what became of it.
+func (g *Gate) holdBody(q *request, read func() ([]byte, error)) error {
 	timed := http.NewResponseController(q.w)
 	_ = timed.SetReadDeadline(g.Now().Add(readTime)) // a server that cannot has limits of its own
-	body, err := g.Held.Read(q.session.Family, q.r.Body, q.r.ContentLength, g.HoldLimit)
+	body, err := read()
 	_ = timed.SetReadDeadline(time.Time{})
 	if err == nil {
 		q.heldID, err = g.keepForm(q, body)

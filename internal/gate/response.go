@@ -15,6 +15,35 @@ type responseWriter struct {
 	// private is set for answers that belong to one visitor.
 	private bool
 	sent    bool
+	// own is set for an answer of another gate behind this one: all of it is ours.
+	own bool
+	// gate and request are set where the application may ask for a step-up by its answer; withheld
+	// is what it asked for in place of the answer.
+	gate     *Gate
+	request  *request
+	withheld *demand
+}
+
+// own tells the writers of gates in front that the answer is a gate's, not the application's.
+func own(w http.ResponseWriter) {
+	for {
+		if ours, ok := w.(*responseWriter); ok {
+			ours.own = true
+		}
+		under, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = under.Unwrap()
+	}
+}
+
+// withholds tells whether the answer is kept from the visitor, because it asks for a step-up.
+func (w *responseWriter) withholds(status int) bool {
+	if w.withheld == nil && !w.sent && !w.own && w.gate != nil && status >= http.StatusOK {
+		w.withheld = w.gate.demanded(w.request, status, w.Header())
+	}
+	return w.withheld != nil
 }
 
 // Unwrap lets http.ResponseController reach the writer underneath.
@@ -22,6 +51,9 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 
 // WriteHeader implements http.ResponseWriter.
 func (w *responseWriter) WriteHeader(status int) {
+	if w.withholds(status) {
+		return
+	}
 	w.correct()
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.sent = true
@@ -31,12 +63,18 @@ func (w *responseWriter) WriteHeader(status int) {
 
 // Write implements http.ResponseWriter.
 func (w *responseWriter) Write(b []byte) (int, error) {
+	if w.withholds(http.StatusOK) {
+		return len(b), nil
+	}
 	w.first()
 	return w.ResponseWriter.Write(b)
 }
 
 // ReadFrom keeps the fast path of copying a body.
 func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if w.withholds(http.StatusOK) {
+		return io.Copy(io.Discard, r)
+	}
 	w.first()
 	if rf, ok := w.ResponseWriter.(io.ReaderFrom); ok {
 		return rf.ReadFrom(r)
@@ -46,6 +84,9 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 
 // FlushError implements what http.ResponseController asks for.
 func (w *responseWriter) FlushError() error {
+	if w.withholds(http.StatusOK) {
+		return nil
+	}
 	w.first()
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
@@ -73,7 +114,7 @@ func (w *responseWriter) first() {
 // correct takes from an answer what only the gateway may say: cookies of its name and its own
 // marks. An answer to one visitor may not be kept for others.
 func (w *responseWriter) correct() {
-	if w.sent {
+	if w.sent || w.own {
 		return
 	}
 	h := w.Header()
@@ -82,6 +123,7 @@ func (w *responseWriter) correct() {
 	}
 	delete(h, "Stepgate-Response")
 	delete(h, "Stepgate-Request-Id")
+	delete(h, requireHeader)
 	if !w.private {
 		return
 	}

@@ -100,6 +100,8 @@ type Requests struct {
 	parts store.Table[part]
 	users store.Table[waiting]
 	slots slots
+	// copies counts those that are copied while an application reads them.
+	copies slots
 }
 
 // New returns the requests held in db.
