@@ -213,15 +213,15 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.answer(q, &d)
 		return nil
 	}
+	if !g.send(q) {
+		return nil
+	}
+	seen := g.observe(q, &d)
 	if err := g.identify(q); err != nil {
 		g.Log(r.Context(), "sign an assertion", err)
 		g.fail(q, http.StatusServiceUnavailable, "assertion_unavailable", "the assertion could not be signed")
 		return nil
 	}
-	if !g.send(q) {
-		return nil
-	}
-	seen := g.observe(q, &d)
 	id := ""
 	if seen != nil {
 		id = g.requestID()
