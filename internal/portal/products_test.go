@@ -212,6 +212,7 @@ func (p *person) signInByPhone(product string) {
 // usesRecoveryCode types a code, and puts away the one that comes in its place.
 func (p *person) usesRecoveryCode(code string) {
 	p.T.Helper()
+	p.Sees("One of the codes you saved") // the page before has a field of that name too
 	p.Fill("code", code)
 	p.Press("Confirm")
 	p.Sees("Save your recovery codes")
