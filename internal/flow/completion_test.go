@@ -71,6 +71,8 @@ func TestWhoMayAddANumber(t *testing.T) {
 	h.edit(u.ID, func(u *account.User) { u.Emails = unproven })
 	_, err = h.AuthenticateCode(t.Context(), v, id, code)
 	refused(t, err, ErrEmailNotVerified)
+	_, err = h.AddPhone(t.Context(), v, factors.SMSOTP, "+447400123456")
+	refused(t, err, ErrEmailNotVerified)
 	h.edit(u.ID, func(now *account.User) { now.Emails = u.Emails })
 
 	h.enrol(as(h.signIn("alice@example.com")))
@@ -79,4 +81,45 @@ func TestWhoMayAddANumber(t *testing.T) {
 	if n := h.messages("+447400123457"); n != 0 {
 		t.Errorf("%d texts", n)
 	}
+}
+
+// An invitation is spent by the account that it made, also when that is gone; a set-up link is
+// worth nothing once somebody has an account, though its form was opened before.
+func TestInvitationsMakeOneAccount(t *testing.T) {
+	h := newHouse(t)
+	setup, err := h.Setup(t.Context(), "https://app.test")
+	ok(t, err)
+	link, _, err := h.Operator(false).Invite(t.Context(), "https://app.test", account.NewUser{Email: "eve@example.com"})
+	ok(t, err)
+	r, err := h.AcceptInvite(t.Context(), anon(), last(link), Acceptance{Password: secret})
+	ok(t, err)
+	hash := *must(h.Operator(false).Find(t.Context(), r.Session.UserID)).Password
+	_, err = h.acceptance(t.Context(), account.SetupTicket, last(setup), account.NewUser{Email: "mallory@example.com"}, hash)
+	refused(t, err, ErrLinkNotFound)
+	ok(t, h.Operator(true).Delete(t.Context(), r.Session.UserID))
+	_, err = h.AcceptInvite(t.Context(), anon(), last(link), Acceptance{Password: secret})
+	refused(t, err, ErrLinkNotFound)
+}
+
+// A locked account gets no new password, not even by a link that was made after the lock.
+func TestLockedAccountsGetNoPassword(t *testing.T) {
+	h := newHouse(t)
+	u := h.user("alice@example.com", true)
+	ok(t, h.Operator(false).Lock(t.Context(), u.ID))
+	h.clock.Advance(time.Second)
+	link, _, err := h.Operator(false).ResetLink(t.Context(), "https://app.test", u.ID)
+	ok(t, err)
+	refused(t, h.Reset(t.Context(), anon(), last(link), "eight loud lamps under water"), ErrLinkNotFound)
+	ok(t, h.Operator(false).Unlock(t.Context(), u.ID))
+	h.signIn("alice@example.com")
+}
+
+// Apps are told of proven addresses only.
+func TestTheMainAddressIsProven(t *testing.T) {
+	h := newHouse(t)
+	u := h.user("alice@example.com", true)
+	h.edit(u.ID, func(u *account.User) {
+		u.Emails = append(u.Emails[:1:1], account.Email{ID: "email-not", Address: "ceo@example.com"})
+	})
+	refused(t, h.MakePrimary(t.Context(), as(h.signIn("alice@example.com")), "email-not"), ErrNotFound)
 }

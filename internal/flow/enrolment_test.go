@@ -30,6 +30,11 @@ func TestCodesOfAnAppThatIsNotActive(t *testing.T) {
 	refused(t, err, ErrTOTPIncorrect)
 
 	r, codes := h.enrol(v)
+	// The code that activated it is used.
+	h.clock.Advance(-31 * time.Second)
+	_, err = h.AuthenticateTOTP(t.Context(), as(h.signIn("alice@example.com")), h.totp(u.ID))
+	refused(t, err, ErrTOTPUsed)
+	h.clock.Advance(31 * time.Second)
 	old := must(h.Operator(false).Find(t.Context(), u.ID)).TOTP.SecretText()
 	second, err := h.StartTOTP(t.Context(), as(r))
 	ok(t, err)

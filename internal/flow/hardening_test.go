@@ -220,6 +220,24 @@ func TestAddProofRefuses(t *testing.T) {
 	if _, err := h.AddProof(t.Context(), anon(), account.Attempt{}, candidateOf(user, rev-1, good)); err == nil {
 		t.Error("a user that changed meanwhile: counted")
 	}
+	// What is switched off counts nowhere, and what may not start a session counts in one only.
+	signedIn := as(h.signIn("alice@example.com"))
+	h.opts.Primary = []factors.Product{factors.EmailOTP}
+	for _, c := range []struct {
+		product factors.Product
+		v       Visitor
+		want    *Error
+	}{{factors.SMSOTP, signedIn, ErrNotOffered}, {factors.Password, anon(), ErrSequence}, {factors.Password, signedIn, nil}} {
+		p := good
+		p.Product = c.product
+		user, rev, err := h.accounts.Get(t.Context(), u.ID)
+		ok(t, err)
+		if _, err = h.AddProof(t.Context(), c.v, account.Attempt{}, candidateOf(user, rev, p)); c.want != nil {
+			refused(t, err, c.want)
+		} else {
+			ok(t, err)
+		}
+	}
 }
 
 // G3, G6: failures of all products count together, survive new sessions and other addresses,
@@ -597,6 +615,17 @@ func TestLastWayInStays(t *testing.T) {
 	ok(t, err)
 	refused(t, h.RemoveFactor(t.Context(), as(r), user.Emails[0].ID, false), ErrLastWayIn)
 	refused(t, h.RemoveFactor(t.Context(), as(r), "totp-of-somebody-else", false), ErrNotFound)
+
+	// Where only a password starts a session, it stays, confirmed or not, and so does the last address.
+	h = newHouse(t)
+	h.opts.Primary = []factors.Product{factors.Password}
+	u = h.user("alice@example.com", true)
+	r, _ = h.enrol(as(h.signIn("alice@example.com")))
+	for _, confirmed := range []bool{false, true} {
+		for _, id := range []string{account.PasswordID(u.ID), u.Emails[0].ID} {
+			refused(t, h.RemoveFactor(t.Context(), as(r), id, confirmed), ErrLastWayIn)
+		}
+	}
 }
 
 // A flow id that is altered, old, of another host or of another session opens nothing.
