@@ -62,7 +62,7 @@ type App struct {
 	// Default: Stepgate.
 	Name string `json:"name,omitempty"`
 
-	// Session limits.
+	// Session says when sessions end.
 	Session SessionConfig `json:"session,omitzero"`
 
 	// Lockout says when failures in a row pause the passwords and codes of an account.

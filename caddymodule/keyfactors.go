@@ -158,9 +158,9 @@ func readModels(list, root string) (*webauthn.Models, error) {
 	return webauthn.ReadModels(blob, cert)
 }
 
-// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax, for webauthn and passkey alike:
+// UnmarshalCaddyfile implements caddyfile.Unmarshaler. Syntax:
 //
-//	passkey {
+//	webauthn|passkey {
 //		rp_id <domain>
 //		related_origins <origin>...
 //		metadata <file>

@@ -19,6 +19,7 @@ func init() { caddy.RegisterModule(&OAuthFactor{}) }
 // OAuthFactor offers sign-in at identity providers.
 type OAuthFactor struct {
 	// Providers in the order in which pages offer them.
+	// Default: none; one is required.
 	Providers []OAuthProvider `json:"providers,omitempty"`
 }
 
@@ -31,7 +32,7 @@ type OAuthProvider struct {
 	// Default: the type.
 	Name string `json:"name,omitempty"`
 	// Label is what pages call the provider.
-	// Default: the name of the company, or Name.
+	// Default: the name of the company, or the name above.
 	Label string `json:"label,omitempty"`
 	// ClientID that the provider gave. Placeholders {file.*} and {env.*} are read at load.
 	ClientID string `json:"client_id"`
@@ -42,13 +43,13 @@ type OAuthProvider struct {
 	// address of your own server.
 	// Default: that of the type.
 	Issuer string `json:"issuer,omitempty"`
-	// AuthURL, TokenURL and JWKSURL stand in for discovery.
+	// AuthURL stands in for discovery, with TokenURL and JWKSURL.
 	// Default: none; then they are discovered at the issuer.
 	AuthURL string `json:"auth_url,omitempty"`
-	// TokenURL: see AuthURL.
+	// TokenURL stands in for discovery, with AuthURL.
 	// Default: none.
 	TokenURL string `json:"token_url,omitempty"`
-	// JWKSURL: see AuthURL.
+	// JWKSURL stands in for discovery, with AuthURL.
 	// Default: none.
 	JWKSURL string `json:"jwks_url,omitempty"`
 	// UserInfoURL goes with AuthURL. It is asked for what the ID token does not tell.
