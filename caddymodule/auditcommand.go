@@ -321,15 +321,17 @@ func verifyFile(path string, noted []audit.Head) (out auditHeads, err error) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, maxAuditLine)
 	for number := 1; lines.Scan(); number++ {
-		var e audit.Entry
-		d := json.NewDecoder(strings.NewReader(lines.Text()))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&e); err != nil {
-			return auditHeads{}, &exitError{status: exitUnusable, text: fmt.Sprintf("%s:%d: not an audit entry: %v", path, number, err)}
+		e, err := audit.ParseEntry(lines.Bytes())
+		if err == nil {
+			err = v.Check(&e)
 		}
-		if err := v.Check(&e); err != nil {
+		var broken *audit.BreakError
+		if errors.As(err, &broken) {
 			out.Break = fmt.Sprintf("%s:%d: %v", path, number, err)
 			return out, nil
+		}
+		if err != nil {
+			return auditHeads{}, &exitError{status: exitUnusable, text: fmt.Sprintf("%s:%d: %v", path, number, err)}
 		}
 		check.see(&e)
 	}

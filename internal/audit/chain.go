@@ -1,11 +1,13 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Chain is one sequence of entries. Each sort of events has a chain of its own, with room of its
@@ -68,6 +70,27 @@ type Entry struct {
 	link
 	// Hash is the SHA-256 hash of the entry's JSON without the member hash.
 	Hash Hash `json:"hash" cbor:"4,keyasint"`
+}
+
+// ParseEntry reads one line of an exported log. The hash of an entry is that of its JSON as it is
+// written here; a line that is spelt in any other way, say with a member twice of which programs
+// read different ones, is refused.
+func ParseEntry(line []byte) (Entry, error) {
+	var e Entry
+	if err := json.Unmarshal(line, &e); err != nil {
+		return Entry{}, fmt.Errorf("not an audit entry: %w", err)
+	}
+	if !slices.Contains(Chains[:], e.Chain) {
+		return Entry{}, fmt.Errorf("not an audit entry: there is no chain %q", e.Chain)
+	}
+	written, err := json.Marshal(e)
+	if err != nil {
+		return Entry{}, fmt.Errorf("encode an audit entry: %w", err)
+	}
+	if !bytes.Equal(line, written) {
+		return Entry{}, &BreakError{e.Chain, e.Seq, "it is not spelt as it was written"}
+	}
+	return e, nil
 }
 
 // sum is the hash that the entry should have.

@@ -36,6 +36,8 @@ type head struct {
 	First uint64 `cbor:"1,keyasint"`
 	Last  uint64 `cbor:"2,keyasint"`
 	Hash  Hash   `cbor:"3,keyasint"`
+	// Expires is when the last entry becomes absent by itself.
+	Expires time.Time `cbor:"4,keyasint"`
 }
 
 // Log keeps events in the store, each bound to the one before by its hash, so that it shows when
@@ -196,7 +198,7 @@ func (l *Log) extend(c *store.Change, chain Chain, h head, ev Event, expires tim
 	if err := l.entries.Put(c, id(chain, e.Seq), e, expires); err != nil {
 		return head{}, err
 	}
-	return head{First: max(h.First, 1), Last: e.Seq, Hash: e.Hash}, nil
+	return head{First: max(h.First, 1), Last: e.Seq, Hash: e.Hash, Expires: expires}, nil
 }
 
 // id orders the entries of a chain as their numbers are.

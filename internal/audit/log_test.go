@@ -142,8 +142,13 @@ func TestTamperingShows(t *testing.T) {
 		"changed with its hash": {func(t *testing.T, l *Log) {
 			rewrite(t, l, 3, func(e *Entry) { e.UserID = "somebody else"; rehash(t, e) })
 		}, "breaks at entry 4: it does not follow"},
-		"dropped":  {func(t *testing.T, l *Log) { drop(t, l, 3) }, "breaks at entry 3: it is missing; entry 4"},
-		"cut off":  {func(t *testing.T, l *Log) { drop(t, l, 5) }, "breaks at entry 5: it is missing, and all after it"},
+		"dropped": {func(t *testing.T, l *Log) { drop(t, l, 3) }, "breaks at entry 3: it is missing; entry 4"},
+		"cut off": {func(t *testing.T, l *Log) { drop(t, l, 5) }, "breaks at entry 5: it is missing, and all after it"},
+		"all dropped": {func(t *testing.T, l *Log) {
+			for seq := range uint64(5) {
+				drop(t, l, seq+1)
+			}
+		}, "breaks at entry 5: it is missing, and all before it"},
 		"repeated": {func(t *testing.T, l *Log) { rewrite(t, l, 3, func(e *Entry) { e.Seq = 2 }) }, "breaks at entry 3: it is missing; entry 2"},
 		"another beginning": {func(t *testing.T, l *Log) {
 			rewrite(t, l, 1, func(e *Entry) { e.Prev = Hash{1}; rehash(t, e) })
@@ -208,8 +213,8 @@ func TestExportProvesItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back Entry
-		if err := json.Unmarshal(text, &back); err != nil {
+		back, err := ParseEntry(text)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := v.Check(&back); err != nil {
@@ -222,6 +227,38 @@ func TestExportProvesItself(t *testing.T) {
 	}
 	if h := v.Heads(); len(h) != 1 || h[0].First != 2 || h[0].Last != 4 || h[0].Hash != list[3].Hash {
 		t.Error(h)
+	}
+}
+
+// A line of which two programs may read different things does not pass for what was exported.
+func TestExportIsSpeltOneWay(t *testing.T) {
+	l, clock := newLog(t)
+	l.Record(Event{Kind: BreakGlassUsed, UserID: "ada", Time: clock.Now()})
+	list, err := l.Last(t.Context(), "", 1)
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	text, err := json.Marshal(list[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kind = `"kind":"break_glass_used"`
+	for _, other := range []string{
+		strings.Replace(string(text), kind, `"kind":"factor_proven",`+kind, 1),
+		strings.Replace(string(text), kind, `"kind":"factor_proven","Kind":"break_glass_used"`, 1),
+		strings.Replace(string(text), kind, kind+`,"note":"x"`, 1),
+		strings.Replace(string(text), kind, kind+`,"reason":""`, 1),
+		string(text) + " ", string(text) + "{}", string(text) + string(text),
+		strings.Replace(string(text), `"chain":"administration"`, `"chain":"\u001b[2J"`, 1),
+		"", "{}", "null",
+	} {
+		_, err := ParseEntry([]byte(other))
+		if err == nil || strings.ContainsRune(err.Error(), '\x1b') {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+	if _, err := ParseEntry(text); err != nil {
+		t.Error(err)
 	}
 }
 

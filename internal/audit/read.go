@@ -161,8 +161,11 @@ func (l *Log) verify(ctx context.Context, v *Verifier, chain Chain, end head) er
 			break
 		}
 	}
-	if last > 0 && last < end.Last {
+	switch {
+	case last > 0 && last < end.Last:
 		return &BreakError{chain, last + 1, "it is missing, and all after it"}
+	case last == 0 && l.db.Now().Before(end.Expires):
+		return &BreakError{chain, end.Last, "it is missing, and all before it"}
 	}
 	return nil
 }
