@@ -108,7 +108,7 @@ func (g *Gate) copyForm(q *request) *held.Copy {
 	if q.r.Body == nil || !g.mayHold(q) {
 		return nil
 	}
-	c := g.Held.Copy(q.session.Family, q.r.Body, q.r.ContentLength, g.HoldLimit)
+	c := g.Held.Copy(q.session.UserID, q.r.Body, q.r.ContentLength, g.HoldLimit)
 	if c != nil {
 		q.r.Body = c
 	}
@@ -140,7 +140,14 @@ func (g *Gate) demand(q *request, d *policy.Decision, asked *demand, form *held.
 	case form == nil && g.mayHold(q) && q.r.ContentLength > g.HoldLimit:
 		q.held = heldTooLarge
 	case form != nil:
-		if err := g.holdBody(q, form.Whole); err != nil {
+		err := g.holdBody(q, func(h held.Head) (string, error) {
+			body, err := form.Whole()
+			if err != nil {
+				return "", err
+			}
+			return g.Held.Hold(q.r.Context(), h, body)
+		})
+		if err != nil {
 			q.unknown = err
 			g.unavailable(q)
 			return

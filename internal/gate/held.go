@@ -49,23 +49,23 @@ func (g *Gate) hold(q *request) error {
 	if origin == unknown || g.HoldLimit == 0 || !formTarget(q.original.uri) {
 		return nil
 	}
-	return g.holdBody(q, func() ([]byte, error) {
-		return g.Held.Read(q.session.Family, q.r.Body, q.r.ContentLength, g.HoldLimit)
+	return g.holdBody(q, func(h held.Head) (string, error) {
+		return g.Held.Receive(q.r.Context(), h, q.r.Body, q.r.ContentLength, g.HoldLimit)
 	})
 }
 
-// holdBody keeps a form whose body read returns, and notes what became of it.
-func (g *Gate) holdBody(q *request, read func() ([]byte, error)) error {
+// holdBody keeps a form, to whose head keep adds the body, and notes what became of it.
+func (g *Gate) holdBody(q *request, keep func(held.Head) (id string, err error)) error {
+	if err := g.nameBrowser(q); err != nil {
+		return err
+	}
 	timed := http.NewResponseController(q.w)
 	_ = timed.SetReadDeadline(g.Now().Add(readTime)) // a server that cannot has limits of its own
-	body, err := read()
-	_ = timed.SetReadDeadline(time.Time{})
-	if err == nil {
-		q.heldID, err = g.keepForm(q, body)
-	}
+	id, err := keep(q.head())
 	switch {
 	case err == nil:
-		q.held = heldKept
+		_ = timed.SetReadDeadline(time.Time{}) // else the server reads what is left, which takes no longer either
+		q.heldID, q.held = id, heldKept
 	case errors.Is(err, held.ErrTooLarge):
 		q.held = heldTooLarge
 	case errors.Is(err, held.ErrBusy):
@@ -78,17 +78,15 @@ func (g *Gate) holdBody(q *request, read func() ([]byte, error)) error {
 	return nil
 }
 
-func (g *Gate) keepForm(q *request, body []byte) (id string, err error) {
-	if err := g.nameBrowser(q); err != nil {
-		return "", err
-	}
+// head is what is kept of a request beside the body.
+func (q *request) head() held.Head {
 	h := held.Head{Owner: q.owner(), Method: q.r.Method, Target: q.original.uri, Header: make(map[string][]string)}
 	for _, name := range keptHeaders {
 		if lines := q.r.Header[name]; len(lines) > 0 {
 			h.Header[name] = lines
 		}
 	}
-	return g.Held.Hold(q.r.Context(), h, body)
+	return h
 }
 
 // nameBrowser gives a browser that has no id one, because what waits is bound to it.

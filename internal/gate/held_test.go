@@ -351,6 +351,38 @@ func TestBrokenBodyIsNotHeld(t *testing.T) {
 	y.blocked(http.StatusBadRequest, r)
 }
 
+// timed is a server that can be told by when a body must be read.
+type timed struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+}
+
+func (t *timed) SetReadDeadline(at time.Time) error { t.deadline = at; return nil }
+
+// A body is read by a deadline, which the server keeps for what is left of a body that breaks off.
+func TestBodyHasADeadline(t *testing.T) {
+	y := newYard(t)
+	cookie := y.signIn(factors.Password)
+	for name, body := range map[string]io.Reader{"whole": strings.NewReader("x"), "broken": broken{}} {
+		var during time.Time
+		w := &timed{ResponseRecorder: httptest.NewRecorder()}
+		r := sent(cookie, "/admin/pay", "text/x", "")
+		r.Body = io.NopCloser(io.MultiReader(readerFunc(func([]byte) (int, error) { during = w.deadline; return 0, io.EOF }), body))
+		r.ContentLength = -1
+		if err := y.ServeHTTP(w, r, Arrival{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		want := y.clock.Now().Add(readTime)
+		if !during.Equal(want) || w.deadline.IsZero() != (name == "whole") {
+			t.Errorf("%s: %v, then %v", name, during, w.deadline)
+		}
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -49,9 +49,15 @@ func (r *Requests) readBody(ctx context.Context, name string, size int) ([]byte,
 	return body, nil
 }
 
-// forgetBodies deletes what writeBody wrote for requests that are gone. It is housekeeping: what
-// it cannot delete expires, and opens to nobody without its head.
+// forgetTime bounds how long forgetBodies takes.
+const forgetTime = 10 * time.Second
+
+// forgetBodies deletes what writeBody wrote for requests that are gone, also when whoever sent
+// them is gone too: else people who hang up in time would fill the store. What it cannot delete
+// expires, and opens to nobody without its head.
 func (r *Requests) forgetBodies(ctx context.Context, names ...string) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
+	defer done()
 	for _, name := range names {
 		for {
 			rows, err := r.parts.List(ctx, name+"/", "", store.MaxOps)

@@ -23,11 +23,11 @@ type Copy struct {
 // Copy makes a copy of a body of up to limit bytes, of which length are announced, -1 when that is
 // not known, while it is read. It is nil when the body is larger, or when as many as may be are
 // copied already. The copy is to be released.
-func (r *Requests) Copy(family string, body io.Reader, length, limit int64) *Copy {
-	if length > limit || !r.copies.enter(family) {
+func (r *Requests) Copy(user string, body io.Reader, length, limit int64) *Copy {
+	if length > limit || !r.copies.enter(user) {
 		return nil
 	}
-	return &Copy{body: body, limit: limit, leave: func() { r.copies.leave(family) }}
+	return &Copy{body: body, limit: limit, leave: func() { r.copies.leave(user) }}
 }
 
 // Read implements io.Reader.

@@ -24,7 +24,7 @@ func TestCopy(t *testing.T) {
 		"broken early": {io.MultiReader(strings.NewReader("012"), iotest.ErrReader(io.ErrUnexpectedEOF)), 10, 9, ErrUnreadable},
 	} {
 		var r Requests
-		copied := r.Copy("family", c.body, c.length, 10)
+		copied := r.Copy("user", c.body, c.length, 10)
 		if _, err := io.ReadFull(copied, make([]byte, c.read)); err != nil && c.want == nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -50,13 +50,13 @@ func TestCopiesAreBounded(t *testing.T) {
 		t.Error("a body that is announced as too large is copied")
 	}
 	n := 0
-	for range 2 * maxPerFamily {
+	for range 2 * maxReceivedOfUser {
 		if r.Copy("a", strings.NewReader(""), -1, 10) != nil {
 			n++
 		}
 	}
-	if n != maxPerFamily {
-		t.Errorf("%d of one session", n)
+	if n != maxReceivedOfUser {
+		t.Errorf("%d of one user", n)
 	}
 	copied := r.Copy("b", strings.NewReader(strings.Repeat("x", 1000)), -1, 10)
 	if _, err := io.Copy(io.Discard, copied); err != nil || copied.kept.Cap() > 100 {

@@ -44,8 +44,8 @@ var (
 	ErrTooLarge = errors.New("too large to be kept")
 	// ErrUnreadable means that the client did not send what it announced, or not in time.
 	ErrUnreadable = errors.New("the body could not be read")
-	// ErrBusy means that as many requests are being read as may be at a time.
-	ErrBusy = errors.New("too many requests are being read")
+	// ErrBusy means that as many requests are being received as may be at a time.
+	ErrBusy = errors.New("too many requests are being received")
 )
 
 // Owner is whom a request belongs to. All fields must be the same for whoever asks for it.
@@ -129,6 +129,11 @@ func (r *Requests) Hold(ctx context.Context, h Head, body []byte) (id string, er
 	name, _ := nameOf(id)
 	h.Size, h.ExpiresAt = len(body), r.db.Now().Add(Life)
 	h.Owner.Browser = r.browser(h.Owner.Browser)
+	defer func() {
+		if err != nil {
+			r.forgetBodies(ctx, name)
+		}
+	}()
 	if err := r.writeBody(ctx, name, body, h.ExpiresAt); err != nil {
 		return "", err
 	}

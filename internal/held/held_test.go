@@ -2,6 +2,7 @@ package held
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/stepgate/stepgate/internal/store"
 	"github.com/stepgate/stepgate/internal/store/storetest"
 )
 
@@ -125,30 +127,104 @@ func TestFewForEachUser(t *testing.T) {
 	}
 }
 
-// Few bodies are read at a time, in all and for one session.
-func TestReaders(t *testing.T) {
+// Few requests are received at a time, in all and of one user.
+func TestReceivedAtOnce(t *testing.T) {
 	r := newRequests(t)
 	var readers []*io.PipeWriter
-	read := func(family string) {
+	read := func(user string) {
 		in, out := io.Pipe()
 		readers = append(readers, out)
 		started := make(chan struct{})
-		go func() { _, _ = r.Read(family, &announced{in, started, sync.Once{}}, -1, 10) }()
+		go func() {
+			_, _ = r.Receive(t.Context(), Head{Owner: Owner{UserID: user}}, &announced{in, started, sync.Once{}}, -1, 10)
+		}()
 		<-started
 	}
-	for n := range maxReaders {
-		read(string(rune('a' + n/maxPerFamily)))
-		if n == maxPerFamily-1 {
-			if _, err := r.Read("a", strings.NewReader("x"), 1, 10); !errors.Is(err, ErrBusy) {
-				t.Errorf("one session reads %d: %v", n+2, err)
+	one := func(user, family string) error {
+		_, err := r.Receive(t.Context(), Head{Owner: Owner{UserID: user, Family: family}}, strings.NewReader("x"), 1, 10)
+		return err
+	}
+	for n := range maxReceived {
+		read(string(rune('a' + n/maxReceivedOfUser)))
+		if n == maxReceivedOfUser-1 {
+			if err := one("a", "another session"); !errors.Is(err, ErrBusy) {
+				t.Errorf("one user sends %d: %v", n+2, err)
 			}
 		}
 	}
-	if _, err := r.Read("z", strings.NewReader("x"), 1, 10); !errors.Is(err, ErrBusy) {
+	if err := one("z", ""); !errors.Is(err, ErrBusy) {
 		t.Error(err)
 	}
 	for _, w := range readers {
 		_ = w.Close()
+	}
+}
+
+// hooked is a store that does something before each change.
+type hooked struct {
+	store.Store
+	before func()
+}
+
+func (h hooked) Apply(ctx context.Context, conds []store.Cond, ops []store.Op) (store.Rev, error) {
+	h.before()
+	return h.Store.Apply(ctx, conds, ops)
+}
+
+// A request counts until it is in the store: while the store is slow its body is in memory.
+func TestSlowStoreBoundsWhatIsReceived(t *testing.T) {
+	clock := storetest.NewClock()
+	entered, goOn := make(chan struct{}), make(chan struct{})
+	db := storetest.DB(t, hooked{storetest.Open(t, clock.Now).Store(), func() { entered <- struct{}{}; <-goOn }}, clock.Now)
+	r := New(db, rand.Reader)
+	var all sync.WaitGroup
+	for range maxReceivedOfUser {
+		all.Go(func() { _, _ = r.Receive(t.Context(), Head{Owner: ada}, strings.NewReader("x"), 1, 10) })
+		<-entered
+	}
+	refused := make(chan error)
+	all.Go(func() {
+		_, err := r.Receive(t.Context(), Head{Owner: ada}, strings.NewReader("x"), 1, 10)
+		refused <- err
+	})
+	select {
+	case err := <-refused:
+		if !errors.Is(err, ErrBusy) {
+			t.Error(err)
+		}
+	case <-entered:
+		t.Error("one more was received")
+		go func() { <-refused }()
+	}
+	close(goOn)
+	go func() {
+		for range entered { // until all are through
+			continue
+		}
+	}()
+	all.Wait()
+	close(entered)
+}
+
+// Of a request whose sender hangs up while it is written nothing is left, and no room is taken.
+func TestNothingIsLeftOfWhoHangsUp(t *testing.T) {
+	clock := storetest.NewClock()
+	whole := storetest.Open(t, clock.Now).Store()
+	body := make([]byte, 2*partSize*partsAtOnce) // two changes, and one for the head
+	for n := range 3 {
+		ctx, hangUp := context.WithCancel(t.Context())
+		changes := 0
+		r := New(storetest.DB(t, hooked{whole, func() {
+			if changes++; changes == n+1 {
+				hangUp()
+			}
+		}}, clock.Now), rand.Reader)
+		if id, err := r.Hold(ctx, Head{Owner: ada}, body); err == nil {
+			t.Errorf("hung up in change %d: held as %q", n+1, id)
+		}
+		if left := r.left(t); left != 0 {
+			t.Errorf("hung up in change %d: %d records are left", n+1, left)
+		}
 	}
 }
 

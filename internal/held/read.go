@@ -2,6 +2,7 @@ package held
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,52 +10,62 @@ import (
 )
 
 const (
-	// maxReaders bounds the bodies that are read at a time, maxPerFamily those of one session.
-	maxReaders   = 32
-	maxPerFamily = 4
+	// maxReceived bounds the requests that are received at a time, and so the bodies in memory;
+	// maxReceivedOfUser those of one user, in all sessions.
+	maxReceived       = 32
+	maxReceivedOfUser = 4
 	// maxDrained bounds what is read of a body that is too large: a browser that is cut off in
 	// the middle of sending shows an error of its own instead of the answer.
 	maxDrained = 16 << 20
 )
 
-// slots counts the bodies that are being read, by session.
+// slots counts the requests that are being received, by user.
 type slots struct {
-	mu     sync.Mutex
-	all    int
-	family map[string]int
+	mu   sync.Mutex
+	all  int
+	user map[string]int
 }
 
-func (s *slots) enter(family string) bool {
+func (s *slots) enter(user string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= maxReaders || s.family[family] >= maxPerFamily {
+	if s.all >= maxReceived || s.user[user] >= maxReceivedOfUser {
 		return false
 	}
-	if s.family == nil {
-		s.family = make(map[string]int)
+	if s.user == nil {
+		s.user = make(map[string]int)
 	}
 	s.all++
-	s.family[family]++
+	s.user[user]++
 	return true
 }
 
-func (s *slots) leave(family string) {
+func (s *slots) leave(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all--
-	if s.family[family]--; s.family[family] == 0 {
-		delete(s.family, family)
+	if s.user[user]--; s.user[user] == 0 {
+		delete(s.user, user)
 	}
 }
 
-// Read reads a body of up to limit bytes, of which length are announced, -1 when that is not
-// known. A body that breaks off is ErrUnreadable; one that is larger is ErrTooLarge, after it was read to its end or for 16 MiB. The
-// error is ErrBusy when many are being read already.
-func (r *Requests) Read(family string, body io.Reader, length, limit int64) ([]byte, error) {
-	if !r.slots.enter(family) {
-		return nil, ErrBusy
+// Receive reads a body of up to limit bytes, of which length are announced, -1 when that is not
+// known, and holds the request as Hold does. A body that breaks off is ErrUnreadable; one that is
+// larger is ErrTooLarge, after it was read to its end or for 16 MiB. The error is ErrBusy when many
+// requests are being received already.
+func (r *Requests) Receive(ctx context.Context, h Head, body io.Reader, length, limit int64) (id string, err error) {
+	if !r.slots.enter(h.Owner.UserID) {
+		return "", ErrBusy
 	}
-	defer r.slots.leave(family)
+	defer r.slots.leave(h.Owner.UserID)
+	b, err := read(body, length, limit)
+	if err != nil {
+		return "", err
+	}
+	return r.Hold(ctx, h, b)
+}
+
+func read(body io.Reader, length, limit int64) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
