@@ -98,7 +98,7 @@ func TestKeyFactorMistakes(t *testing.T) {
 	}
 }
 
-// ATTACKS I11: each host has credentials of its own, unless the operator says otherwise, who is
+// Each host has credentials of its own, unless the operator says otherwise, who is
 // told then what that means.
 func TestSharedCredentialsAreWarnedOf(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)

@@ -71,7 +71,7 @@ func deepCopy(v reflect.Value) {
 	}
 }
 
-// N8: markup in any value of any page is text.
+// Markup in any value of any page is text.
 func TestHostileValuesAreText(t *testing.T) {
 	for i, bad := range hostile {
 		p := newPages(t, Options{Brand: Brand{Name: bad, Help: bad}})
@@ -138,7 +138,7 @@ func onlyOurs(t *testing.T, doc *html.Node, nonce string) {
 	})
 }
 
-// N8: the headers of every page, the failed one included.
+// The headers of every page, the failed one included.
 func TestEveryPageIsLockedDown(t *testing.T) {
 	p := newPages(t, Options{})
 	for _, s := range samples() {
@@ -285,7 +285,7 @@ func TestSecretsStayInFields(t *testing.T) {
 	}
 }
 
-// P3: the pages after a send are equal for every address, apart from it.
+// The pages after a send are equal for every address, apart from it.
 func TestPagesDoNotTellWhoExists(t *testing.T) {
 	for _, m := range []Page{SignInCode{Channel: "email", To: "x@example.com"}, SignInCode{To: "x@example.com", Link: true}, ForgotPassword{Email: "x@example.com", Sent: true}} {
 		_, doc := render(t, newPages(t, Options{}), 200, m)

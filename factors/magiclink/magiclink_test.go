@@ -21,7 +21,7 @@ func fresh(t *testing.T) (string, Link) {
 	return token, l
 }
 
-// J1, DR17: only the browser that asked is signed in, and only in time.
+// Only the browser that asked is signed in, and only in time.
 func TestALinkIsHalfAKey(t *testing.T) {
 	_, l := fresh(t)
 	for _, c := range []struct {
@@ -89,7 +89,7 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-// G3: five codes are looked at, whichever come.
+// Five codes are looked at, whichever come.
 func TestTries(t *testing.T) {
 	_, l := fresh(t)
 	if l.Matches("") || l.Matches(l.Code[1:]) || !l.Matches(l.Code) || (&Link{}).Matches("") {

@@ -18,7 +18,7 @@ import (
 	"github.com/stepgate/stepgate/factors/oauth/oidctest"
 )
 
-// Each fault that a provider can have is answered as it must be (ATTACKS.md, K7, K8, K12).
+// Each fault that a provider can have is answered as it must be.
 func TestEveryFault(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -101,7 +101,7 @@ func (w *world) try(t *testing.T, f oidctest.Fault) {
 	}
 }
 
-// K6: a code that somebody else obtained is worth nothing with one's own attempt.
+// A code that somebody else obtained is worth nothing with one's own attempt.
 func TestInjectedCodeIsRefused(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestInjectedCodeIsRefused(t *testing.T) {
 	}
 }
 
-// K5, K9: an answer belongs to one attempt, at one provider, for ten minutes, once.
+// An answer belongs to one attempt, at one provider, for ten minutes, once.
 func TestAnswerOfAnotherAttemptIsRefused(t *testing.T) {
 	w := newWorld(t, oauth.OIDC, jose.ES256)
 	p := w.client(nil)
@@ -167,7 +167,7 @@ func TestNoNonceMatchesNothing(t *testing.T) {
 	}
 }
 
-// K3: two providers that know the same subject and address know two identities.
+// Two providers that know the same subject and address know two identities.
 func TestIdentityIsOfItsIssuer(t *testing.T) {
 	one, two := newWorld(t, oauth.OIDC, jose.ES256), newWorld(t, oauth.OIDC, jose.ES256)
 	first, err := one.signIn(one.client(nil))
@@ -187,7 +187,7 @@ func TestIdentityIsOfItsIssuer(t *testing.T) {
 	}
 }
 
-// K3: the subject of one tenant is nobody in another, and the object id is the subject.
+// The subject of one tenant is nobody in another, and the object id is the subject.
 func TestTenantsAreApart(t *testing.T) {
 	w := newWorld(t, oauth.Microsoft, jose.ES256)
 	w.Put("mallory", map[string]any{"tid": "11111111-2222-3333-4444-555555555555", "oid": "oid-alice", "email": "alice@example.org"})
@@ -243,7 +243,7 @@ func TestDomains(t *testing.T) {
 	}
 }
 
-// K11: what was asked of the provider's own sign-in is held against the token, not believed.
+// What was asked of the provider's own sign-in is held against the token, not believed.
 func TestWhatWasAskedIsChecked(t *testing.T) {
 	w := newWorld(t, oauth.OIDC, jose.ES256)
 	acr := w.client(func(c *oauth.Config) { c.ACRValues = []string{"high"} })
@@ -258,7 +258,7 @@ func TestWhatWasAskedIsChecked(t *testing.T) {
 	}
 }
 
-// K11: a fresh identity is one that the provider says is fresh, wherever it can tell.
+// A fresh identity is one that the provider says is fresh, wherever it can tell.
 func TestFreshnessIsTold(t *testing.T) {
 	for _, c := range []struct {
 		at   any
@@ -320,7 +320,7 @@ func TestLeeway(t *testing.T) {
 	}
 }
 
-// K7: a claim source names an address, which nobody fetches.
+// A claim source names an address, which nobody fetches.
 func TestClaimSourcesAreNotFetched(t *testing.T) {
 	w := newWorld(t, oauth.OIDC, jose.ES256)
 	w.Put("alice", map[string]any{
@@ -346,7 +346,7 @@ func TestDiscoveryCannotPointInside(t *testing.T) {
 	}
 }
 
-// K12: of an answer, 1 MB is read.
+// Of an answer, 1 MB is read.
 func TestAnswersAreCapped(t *testing.T) {
 	const right = `{"issuer":"https://id.example.org","authorization_endpoint":"https://id.example.org/a",
 		"token_endpoint":"https://id.example.org/t","jwks_uri":"https://id.example.org/k"}`

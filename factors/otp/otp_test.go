@@ -36,7 +36,7 @@ func TestVerify(t *testing.T) {
 		{c, code, last, nil}, {c, other, last, factors.ErrIncorrect}, {c, code, over, factors.ErrExpired}, {c, other, over, factors.ErrExpired},
 		{used, code, last, factors.ErrUsed}, {used, other, last, factors.ErrIncorrect}, {c, code + "0", last, factors.ErrMalformed},
 		{Challenge{}, code, now, factors.ErrExpired}, {Challenge{ExpiresAt: over}, code, now, factors.ErrIncorrect},
-		// H9: the stored value is no code.
+		// The stored value is no code.
 		{c, string(c.Hash), last, factors.ErrMalformed},
 	} {
 		if err := try.c.Verify(try.code, try.at); !errors.Is(err, try.want) {
@@ -50,7 +50,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// H12: codes are uniform and keep their leading zeros. 100,000 draws into 100 bins: the chi
+// Codes are uniform and keep their leading zeros. 100,000 draws into 100 bins: the chi
 // square of an even spread stays far below 200 (99 degrees of freedom).
 func TestCodesAreUniform(t *testing.T) {
 	const draws, bins = 100_000, 100

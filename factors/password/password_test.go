@@ -96,7 +96,7 @@ func TestRehash(t *testing.T) {
 	}
 }
 
-// S1: hashing waits for its turn, and gives up with its request.
+// Hashing waits for its turn, and gives up with its request.
 func TestHashingIsBounded(t *testing.T) {
 	h := hasher(t, Options{Concurrent: 1})
 	h.slots <- struct{}{}

@@ -40,7 +40,7 @@ func TestCodes(t *testing.T) {
 	if _, err := s.Verify("0000-0000-0000-0000"); !errors.Is(err, factors.ErrIncorrect) {
 		t.Error(err)
 	}
-	// H9: what is stored is no code.
+	// What is stored is no code.
 	if _, err := s.Verify(string(s.Codes[0].Hash)); err == nil {
 		t.Error("the hash was taken for a code")
 	}

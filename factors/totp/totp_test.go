@@ -26,7 +26,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// H2, H5, H6: one step of skew, no step twice, no other form than six ASCII digits.
+// One step of skew, no step twice, no other form than six ASCII digits.
 func TestVerify(t *testing.T) {
 	const now = 1234567890
 	for skew, want := range map[int64]error{-2: factors.ErrIncorrect, -1: nil, 0: nil, 1: nil, 2: factors.ErrIncorrect} {

@@ -151,7 +151,7 @@ func TestTheText(t *testing.T) {
 	}
 }
 
-// L1, L4: one thing is wrong in each row, and every row is refused.
+// One thing is wrong in each row, and every row is refused.
 func TestSignatures(t *testing.T) {
 	for _, chain := range []Chain{Ethereum, Solana} {
 		k, other := newKey(t, chain), newKey(t, chain)
@@ -246,7 +246,7 @@ func (c *contract) ValidSignature(context.Context, [20]byte, [32]byte, []byte) (
 	return c.valid, c.validErr
 }
 
-// L4: a contract decides for itself, and what cannot be asked is refused.
+// A contract decides for itself, and what cannot be asked is refused.
 func TestContracts(t *testing.T) {
 	k := newKey(t, Ethereum)
 	down := errors.New("down")

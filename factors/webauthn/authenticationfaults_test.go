@@ -13,7 +13,7 @@ import (
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// ATTACKS I2, I6, I8, I10, I13: an assertion with one fault proves nothing.
+// An assertion with one fault proves nothing.
 func TestFaultyAuthentications(t *testing.T) {
 	faults := clientFaults()
 	for name, f := range map[string]fault{
@@ -105,7 +105,7 @@ func TestAuthenticationForSomethingElse(t *testing.T) {
 	}
 }
 
-// ATTACKS I7: a counter that does not grow means a copied key, unless the key may be copied or
+// A counter that does not grow means a copied key, unless the key may be copied or
 // never counted.
 func TestSignatureCounter(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -36,7 +36,7 @@ func attesting() *webauthntest.Authenticator {
 	return a
 }
 
-// ATTACKS I5: where models must be proven, only a chain up to the maker of a listed model that
+// Where models must be proven, only a chain up to the maker of a listed model that
 // is not revoked proves one.
 func TestProvenModels(t *testing.T) {
 	foreign := must(webauthntest.NewMaker())

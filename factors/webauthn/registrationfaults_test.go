@@ -78,7 +78,7 @@ func clientFaults() map[string]fault {
 // nothing is signed, and need not.
 var unnoticed = map[string]bool{"client data changed after signing": true}
 
-// ATTACKS I2, I5, I6, I13: a registration with one fault registers nothing.
+// A registration with one fault registers nothing.
 func TestFaultyRegistrations(t *testing.T) {
 	faults := clientFaults()
 	for name, f := range map[string]fault{
@@ -162,7 +162,7 @@ func TestRegistrationForSomethingElse(t *testing.T) {
 	}
 }
 
-// ATTACKS I5: the list of excluded credentials holds although the browser ignored it.
+// The list of excluded credentials holds although the browser ignored it.
 func TestExcludedCredential(t *testing.T) {
 	a := passkey()
 	known := enrolled(t, a)
@@ -181,7 +181,7 @@ func TestExcludedCredential(t *testing.T) {
 	}
 }
 
-// ATTACKS I5, I8: what the operator asks of authenticators is asked again of the answer.
+// What the operator asks of authenticators is asked again of the answer.
 func TestOperatorsDemands(t *testing.T) {
 	model := [16]byte{1}
 	for name, c := range map[string]struct {

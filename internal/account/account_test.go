@@ -31,7 +31,7 @@ func newAccounts(t *testing.T) (*Accounts, *storetest.Clock) {
 	return a, clock
 }
 
-// F12, J14: one address has one spelling; what parsers disagree about is none.
+// One address has one spelling; what parsers disagree about is none.
 func TestFoldEmail(t *testing.T) {
 	for text, want := range map[string]string{
 		"a@example.com": "a@example.com", " A.B+c@Example.COM \n": "a.b+c@example.com", "o'brien@x.example": "o'brien@x.example",
@@ -258,7 +258,7 @@ func TestLockoutCanBeChanged(t *testing.T) {
 	}
 }
 
-// G9, D8: a network is one /64 or one IPv4 address, however it is written.
+// A network is one /64 or one IPv4 address, however it is written.
 func TestNetworks(t *testing.T) {
 	for _, same := range [][2]string{{"192.0.2.1", "::ffff:192.0.2.1"}, {"2001:db8::1", "2001:db8::ffff:2"}, {"fe80::1%eth0", "fe80::2"}} {
 		if network(netip.MustParseAddr(same[0])) != network(netip.MustParseAddr(same[1])) {
@@ -272,7 +272,7 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// G9, J11, D4: failures of one network and messages to one target have budgets of their own,
+// Failures of one network and messages to one target have budgets of their own,
 // which other networks and targets do not share.
 func TestBudgets(t *testing.T) {
 	a, clock := newAccounts(t)
@@ -310,9 +310,9 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// M9, J4, J5: a ticket has one spelling, one use, one kind, and dies by our clock.
+// A ticket has one spelling, one use, one kind, and dies by our clock.
 
-// J11: 2000 texts in a day are the last bound, whoever asks for what number from where.
+// 2000 texts in a day are the last bound, whoever asks for what number from where.
 func TestTextsOfTheSiteAreBounded(t *testing.T) {
 	a, _ := newAccounts(t)
 	if err := a.budget.take(t.Context(), textsPerDay, "", textsPerDay.burst-1); err != nil {

@@ -145,7 +145,7 @@ func TestALineTellsNoSecret(t *testing.T) {
 	}
 }
 
-// T4: whatever a client sends, a decision is one line of JSON without control characters.
+// Whatever a client sends, a decision is one line of JSON without control characters.
 func TestHostileTextIsOneLine(t *testing.T) {
 	const hostile = "\r\n\x1b[2J\u2028\u0085\u009b\u202e\"\\\x00\xff\U000e0041é"
 	p := load(t, house)

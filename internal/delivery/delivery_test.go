@@ -143,7 +143,7 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-// J13: what a person typed adds no header, no recipient and no markup.
+// What a person typed adds no header, no recipient and no markup.
 func TestLettersCannotBeInjected(t *testing.T) {
 	evil := "x\r\nBcc: victim@example.com\u2028<a href=\"https://evil.test\">click</a>"
 	for name, compose := range map[string]func() (Message, error){

@@ -68,7 +68,7 @@ func TestSMSCode(t *testing.T) {
 	}
 }
 
-// J13: what a person sends as a host writes nothing into a message.
+// What a person sends as a host writes nothing into a message.
 func TestTextsCannotBeInjected(t *testing.T) {
 	evil := "x\r\nBuy at evil.test\u2028@evil.test #1"
 	for name, compose := range map[string]func(Letter) (Message, error){"sms": SMSCode, "whatsapp": WhatsAppCode} {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// H10, H11: the secret of an authenticator app is the gateway's own, whatever a client proposes,
+// The secret of an authenticator app is the gateway's own, whatever a client proposes,
 // and nothing tells it again once the app is confirmed.
 func TestTheSecretIsShownOnce(t *testing.T) {
 	d := startDemo(t)
@@ -40,7 +40,7 @@ func TestTheSecretIsShownOnce(t *testing.T) {
 	}
 }
 
-// J8: no request makes an address verified but the code that was sent to it.
+// No request makes an address verified but the code that was sent to it.
 func TestNobodyCallsAnAddressVerified(t *testing.T) {
 	d := startDemo(t)
 	c := d.signedIn("alice@example.com")

@@ -24,7 +24,7 @@ func (d *demo) mailed(to string) map[string]bool {
 	return links
 }
 
-// J1, J2: a mail scanner that opens the link in a browser of its own, runs its scripts, submits
+// A mail scanner that opens the link in a browser of its own, runs its scripts, submits
 // its forms and presses its buttons signs nobody in, and leaves the link to the browser that
 // asked; the code that it was shown works there too.
 func TestScannerInABrowser(t *testing.T) {

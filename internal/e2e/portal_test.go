@@ -37,7 +37,7 @@ func (d *demo) signedIn(email string) *client {
 	return c
 }
 
-// N1, N3: no call of another site, and none of a sibling host, changes anything.
+// No call of another site, and none of a sibling host, changes anything.
 func TestOtherSitesChangeNothing(t *testing.T) {
 	d := startDemo(t)
 	c := d.signedIn("alice@example.com")
@@ -92,7 +92,7 @@ func token(t *testing.T, page string) string {
 	return m[1]
 }
 
-// N5: GET, HEAD and OPTIONS change nothing.
+// GET, HEAD and OPTIONS change nothing.
 func TestReadingChangesNothing(t *testing.T) {
 	d := startDemo(t)
 	c := d.signedIn("alice@example.com")
@@ -110,7 +110,7 @@ func TestReadingChangesNothing(t *testing.T) {
 	c.api(200, http.MethodGet, "session", nil)
 }
 
-// N8: every page is sealed against scripts, frames and leaks, and shows parameters as text.
+// Every page is sealed against scripts, frames and leaks, and shows parameters as text.
 func TestPagesAreSealed(t *testing.T) {
 	d := startDemo(t)
 	signedIn, nobody := d.signedIn("alice@example.com"), d.client()
@@ -149,7 +149,7 @@ func TestPagesAreSealed(t *testing.T) {
 	}
 }
 
-// P1, P3: known and unknown addresses get the same answers, to the byte, random parts apart.
+// Known and unknown addresses get the same answers, to the byte, random parts apart.
 func TestAddressesLookAlike(t *testing.T) {
 	d := startDemo(t)
 	d.signedIn("alice@example.com")
@@ -179,7 +179,7 @@ func TestAddressesLookAlike(t *testing.T) {
 	}
 }
 
-// M1: a session id that the client brings is never adopted.
+// A session id that the client brings is never adopted.
 func TestSessionIDsAreOurs(t *testing.T) {
 	d := startDemo(t)
 	c := d.client()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// F10, F15, F17: what a client says about its own steps, factors and levels decides nothing, and a
+// What a client says about its own steps, factors and levels decides nothing, and a
 // weaker way than the rule asks for is neither offered nor taken.
 func TestTheClientDecidesNothing(t *testing.T) {
 	d := startDemo(t)

@@ -26,7 +26,7 @@ func challengeOf(t *testing.T, options json.RawMessage) string {
 	return o.Challenge
 }
 
-// ATTACKS I4: an answer counts once, and the first answer, right or wrong, is the last.
+// An answer counts once, and the first answer, right or wrong, is the last.
 func TestACeremonyIsAnsweredOnce(t *testing.T) {
 	h := newKeyHouse(t)
 	h.user("alice@example.com", true)
@@ -82,7 +82,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// ATTACKS I4: of the same answer sent many times at once, one counts.
+// Of the same answer sent many times at once, one counts.
 func TestOneAnswerCountsOnceInParallel(t *testing.T) {
 	h := newKeyHouse(t)
 	u := h.user("alice@example.com", true)
@@ -101,7 +101,7 @@ func TestOneAnswerCountsOnceInParallel(t *testing.T) {
 	}
 }
 
-// ATTACKS I3: a ceremony ends by our clock, whatever the browser thinks.
+// A ceremony ends by our clock, whatever the browser thinks.
 func TestACeremonyEnds(t *testing.T) {
 	h := newKeyHouse(t)
 	h.user("alice@example.com", true)
@@ -136,7 +136,7 @@ func TestACeremonyEnds(t *testing.T) {
 	}
 }
 
-// ATTACKS F4, I6, I9: a ceremony is finished where it was begun: in the same browser or session,
+// A ceremony is finished where it was begun: in the same browser or session,
 // at the same origin, and as the ceremony that it is.
 func TestACeremonyStaysWhereItBegan(t *testing.T) {
 	h := newKeyHouse(t)
@@ -274,7 +274,7 @@ func TestOnlyOurChallengesAreAnswered(t *testing.T) {
 	ok(t, err)
 }
 
-// ATTACKS I10: a key that nobody has, a wrong signature and a strange user handle are answered
+// A key that nobody has, a wrong signature and a strange user handle are answered
 // alike.
 func TestUnknownKeysAnswerLikeWrongOnes(t *testing.T) {
 	h := newKeyHouse(t)
@@ -310,11 +310,11 @@ func TestUnknownKeysAnswerLikeWrongOnes(t *testing.T) {
 		}
 	}
 	ok(t, h.Operator(false).Lock(t.Context(), u.ID))
-	_, err = h.AuthenticateKey(t.Context(), v, h.get(v, a, "", nil)) // F8: a locked account, a right key
+	_, err = h.AuthenticateKey(t.Context(), v, h.get(v, a, "", nil)) // A locked account, a right key
 	refused(t, err, ErrKeyIncorrect)
 }
 
-// ATTACKS I7: a copied key is refused, recorded, and does not move the counter.
+// A copied key is refused, recorded, and does not move the counter.
 func TestClonedKey(t *testing.T) {
 	h := newKeyHouse(t)
 	u := h.user("alice@example.com", true)
@@ -377,7 +377,7 @@ func TestHundredFailuresDisableTheKey(t *testing.T) {
 	ok(t, use(0))
 }
 
-// ATTACKS G5, G6: ten failures lock passwords and codes, never a passkey, and the passkey
+// Ten failures lock passwords and codes, never a passkey, and the passkey
 // unlocks nothing.
 func TestALockStopsNoPasskey(t *testing.T) {
 	h := newKeyHouse(t)
@@ -428,7 +428,7 @@ func TestForeignKey(t *testing.T) {
 	h.byKey(b)
 }
 
-// ATTACKS I9, F1: who may register a key is asked when it begins and again when it ends.
+// Who may register a key is asked when it begins and again when it ends.
 func TestWhoMayRegisterAKey(t *testing.T) {
 	h := newKeyHouse(t)
 	alice := h.user("alice@example.com", true)
@@ -488,7 +488,7 @@ func TestGuestsNeedABrowser(t *testing.T) {
 	refused(t, err, ErrKeyNotFound)
 }
 
-// ATTACKS I12: what a browser says of a ceremony stands in no event, whatever is in it.
+// What a browser says of a ceremony stands in no event, whatever is in it.
 func TestWhatABrowserSaysIsNotRecorded(t *testing.T) {
 	h := newKeyHouse(t)
 	u := h.user("alice@example.com", true)

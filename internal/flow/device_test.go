@@ -59,7 +59,7 @@ func (h *house) asks(email, device string) bool {
 	return !p.Satisfied
 }
 
-// F9: what is remembered stands in for the second factor on that device, for that user, until it
+// What is remembered stands in for the second factor on that device, for that user, until it
 // expires; never elsewhere, never for the first, and never for somebody else.
 func TestRememberedDeviceStandsIn(t *testing.T) {
 	h, _, device := rememberedHouse(t)

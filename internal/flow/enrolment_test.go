@@ -8,7 +8,7 @@ import (
 	"github.com/stepgate/stepgate/internal/account"
 )
 
-// H8: an app that was never confirmed has no codes that count outside its enrolment, and an app
+// An app that was never confirmed has no codes that count outside its enrolment, and an app
 // that was replaced or removed has none any more; nor have the recovery codes that came with it.
 func TestCodesOfAnAppThatIsNotActive(t *testing.T) {
 	h := newHouse(t)
@@ -54,7 +54,7 @@ func TestCodesOfAnAppThatIsNotActive(t *testing.T) {
 	refused(t, err, ErrTOTPNotFound)
 }
 
-// J6: without the token of a reset link there is no way to a new password, whatever other token
+// Without the token of a reset link there is no way to a new password, whatever other token
 // is in hand and in whatever order.
 func TestNoResetWithoutItsToken(t *testing.T) {
 	h := newPost(t)

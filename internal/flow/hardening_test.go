@@ -47,7 +47,7 @@ func many(n int, f func() error) (successes int, errs []error) {
 	return successes, errs
 }
 
-// H1: the same right code, posted by many requests at once, counts once.
+// The same right code, posted by many requests at once, counts once.
 func TestOneCodeCountsOnceInParallel(t *testing.T) {
 	t.Run("e-mail code", func(t *testing.T) {
 		h := newHouse(t)
@@ -109,7 +109,7 @@ func TestOneCodeCountsOnceInParallel(t *testing.T) {
 	})
 }
 
-// H2, H6: a step is refused for ever once it or a later one was accepted, two steps of skew
+// A step is refused for ever once it or a later one was accepted, two steps of skew
 // are too many, and a clock that jumps back revives nothing.
 func TestTOTPReplayAndSkew(t *testing.T) {
 	h := newHouse(t)
@@ -240,7 +240,7 @@ func TestAddProofRefuses(t *testing.T) {
 	}
 }
 
-// G3, G6: failures of all products count together, survive new sessions and other addresses,
+// Failures of all products count together, survive new sessions and other addresses,
 // and success of one product clears no other.
 func TestLockoutCountsAcrossProducts(t *testing.T) {
 	h := newHouse(t)
@@ -276,7 +276,7 @@ func wrong(code string) string {
 	return "000000"
 }
 
-// G7: a locked account answers a right password, a wrong one and an unknown address alike.
+// A locked account answers a right password, a wrong one and an unknown address alike.
 func TestLockTellsNothing(t *testing.T) {
 	h := newHouse(t)
 	h.user("alice@example.com", true)
@@ -329,7 +329,7 @@ func TestHundredFailuresDisableTheAuthenticator(t *testing.T) {
 	refused(t, err, ErrFactorDisabled)
 }
 
-// P3: sending codes and reset links answers alike for known and unknown addresses.
+// Sending codes and reset links answers alike for known and unknown addresses.
 func TestSendingTellsNothing(t *testing.T) {
 	h := newHouse(t)
 	h.user("alice@example.com", true)
@@ -354,7 +354,7 @@ func TestSendingTellsNothing(t *testing.T) {
 	}
 }
 
-// F1: with a password alone, no call changes the factors of a user who has a second one.
+// With a password alone, no call changes the factors of a user who has a second one.
 func TestOneFactorChangesNothing(t *testing.T) {
 	h := newHouse(t)
 	u := h.user("alice@example.com", true)
@@ -441,7 +441,7 @@ func TestForeignFactor(t *testing.T) {
 	refused(t, err, ErrAnotherUser)
 }
 
-// F8, F18: a lock set while somebody is between two factors holds at the second.
+// A lock set while somebody is between two factors holds at the second.
 func TestLockBetweenFactors(t *testing.T) {
 	h := newHouse(t)
 	u := h.user("alice@example.com", true)
@@ -462,7 +462,7 @@ func TestLockBetweenFactors(t *testing.T) {
 	h.signIn("alice@example.com")
 }
 
-// M1: every proof changes cookie and id; the old id reads for ten seconds and gains nothing.
+// Every proof changes cookie and id; the old id reads for ten seconds and gains nothing.
 func TestRotation(t *testing.T) {
 	h := newHouse(t)
 	u := h.user("alice@example.com", true)
@@ -497,7 +497,7 @@ func TestRotation(t *testing.T) {
 	_ = u
 }
 
-// J4, J7: a reset link works once, for half an hour; it signs nobody in and ends all sessions.
+// A reset link works once, for half an hour; it signs nobody in and ends all sessions.
 func TestReset(t *testing.T) {
 	h := newHouse(t)
 	h.user("alice@example.com", true)
@@ -525,7 +525,7 @@ func TestReset(t *testing.T) {
 	refused(t, h.Reset(t.Context(), anon(), link[strings.LastIndex(link, "/")+1:], secret), ErrLinkNotFound)
 }
 
-// C7: a link is never made from a host that the configuration does not name.
+// A link is never made from a host that the configuration does not name.
 func TestNoLinkFromAnUnknownHost(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -666,7 +666,7 @@ func TestFlowIDs(t *testing.T) {
 	}
 }
 
-// S8: visitors who never sign in leave nothing in the store.
+// Visitors who never sign in leave nothing in the store.
 func TestAnonymousFlowsStoreNothing(t *testing.T) {
 	h := newHouse(t)
 	before := h.keys()

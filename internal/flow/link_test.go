@@ -51,7 +51,7 @@ func wrongCode(code string) string {
 	return "0" + code[1:]
 }
 
-// DR17, J1: a link signs in the browser that asked, and no other; looking at it spends nothing.
+// A link signs in the browser that asked, and no other; looking at it spends nothing.
 func TestLinkWorksWhereItWasAsked(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -80,7 +80,7 @@ func TestLinkWorksWhereItWasAsked(t *testing.T) {
 	refused(t, err, ErrLinkNotFound)
 }
 
-// H1, J4: a link signs in once, whether by itself or by its code, in 50 tries at once.
+// A link signs in once, whether by itself or by its code, in 50 tries at once.
 func TestLinkWorksOnceInParallel(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -110,7 +110,7 @@ func TestLinkWorksOnceInParallel(t *testing.T) {
 	}
 }
 
-// J4: an hour, by our clock.
+// An hour, by our clock.
 func TestLinkExpires(t *testing.T) {
 	for by, want := range map[time.Duration]*Error{time.Hour - time.Millisecond: nil, time.Hour: ErrLinkNotFound} {
 		h := newPost(t)
@@ -129,7 +129,7 @@ func TestLinkExpires(t *testing.T) {
 	}
 }
 
-// G3: five wrong codes burn a link; the right one works up to the fifth try, and only in the
+// Five wrong codes burn a link; the right one works up to the fifth try, and only in the
 // browser that asked. Codes that cannot be one, and those of other browsers, cost nothing.
 func TestCodeOfALinkHasABudget(t *testing.T) {
 	for wrong, want := range map[int]*Error{0: nil, magiclink.MaxTries - 1: nil, magiclink.MaxTries: ErrLinkNotFound} {
@@ -164,7 +164,7 @@ func TestCodeOfALinkHasABudget(t *testing.T) {
 	}
 }
 
-// DR12: of many guesses at once, five are looked at: the right one is too late after them.
+// Of many guesses at once, five are looked at: the right one is too late after them.
 func TestParallelCodesOfALinkAreCounted(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -196,7 +196,7 @@ func TestLinksOfABrowserAreBounded(t *testing.T) {
 	ok(t, err)
 }
 
-// P3: asking for a link does the same for an address that nobody has, but for the message.
+// Asking for a link does the same for an address that nobody has, but for the message.
 func TestSendingALinkTellsNothing(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -224,7 +224,7 @@ func TestSendingALinkTellsNothing(t *testing.T) {
 	}
 }
 
-// J3: the link of another account never switches a session, and is not spent by the try.
+// The link of another account never switches a session, and is not spent by the try.
 func TestLinkOfAnotherSwitchesNothing(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -243,7 +243,7 @@ func TestLinkOfAnotherSwitchesNothing(t *testing.T) {
 	}
 }
 
-// J5: the token of a link is none of an invitation or a reset.
+// The token of a link is none of an invitation or a reset.
 func TestLinkIsNoTicket(t *testing.T) {
 	h := newPost(t)
 	h.user("alice@example.com", true)
@@ -266,7 +266,7 @@ func TestLinkLocksAStrangersPassword(t *testing.T) {
 	refused(t, err, ErrResetPassword)
 }
 
-// F18: a lock that an administrator sets holds for a link that was mailed before.
+// A lock that an administrator sets holds for a link that was mailed before.
 func TestLockedAccountHasNoLinks(t *testing.T) {
 	h := newPost(t)
 	u := h.user("alice@example.com", true)
@@ -292,7 +292,7 @@ func TestANewerLinkDoesNotShortenAnOlderOne(t *testing.T) {
 	ok(t, err)
 }
 
-// P3: what a session sends to an address lives as short when somebody has the address as when
+// What a session sends to an address lives as short when somebody has the address as when
 // nobody does; to the user's own it lives its full time.
 func TestALifeTellsNothing(t *testing.T) {
 	h := newPost(t)

@@ -77,7 +77,7 @@ func newMatrix(t *testing.T) *house {
 	return h
 }
 
-// F6: whatever the first step is, the session holds exactly that proof, changes nothing, opens
+// Whatever the first step is, the session holds exactly that proof, changes nothing, opens
 // nothing that asks for more, and nobody else's door.
 func TestAfterTheFirstStep(t *testing.T) {
 	h := newMatrix(t)
@@ -114,7 +114,7 @@ func TestAfterTheFirstStep(t *testing.T) {
 	}
 }
 
-// F14: every pair of proofs in one session, in both orders: two factors exactly when they prove
+// Every pair of proofs in one session, in both orders: two factors exactly when they prove
 // different things, the first PRIMARY, the second SECONDARY.
 func TestEveryPairOfProofs(t *testing.T) {
 	h := newMatrix(t)

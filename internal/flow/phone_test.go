@@ -153,7 +153,7 @@ func TestNewAddressIsConfirmedInTime(t *testing.T) {
 	refused(t, err, ErrLinkNotFound)
 }
 
-// J11: strangers make nobody's phone ring but those that are enrolled, and are told nothing.
+// Strangers make nobody's phone ring but those that are enrolled, and are told nothing.
 func TestStrangersTextNobody(t *testing.T) {
 	h := newSwitchboard(t)
 	h.user("alice@example.com", true)
@@ -172,7 +172,7 @@ func TestStrangersTextNobody(t *testing.T) {
 	refused(t, func() error { _, err := h.AddPhone(t.Context(), anon(), factors.SMSOTP, mobile); return err }(), ErrNoSession)
 }
 
-// J11, J15: messages are bounded per number in whatever spelling, per block of numbers, per
+// Messages are bounded per number in whatever spelling, per block of numbers, per
 // user, per client, and all of it before anything is sent.
 func TestTextsHaveBudgets(t *testing.T) {
 	number := func(i int) string { return fmt.Sprintf("+4474001%05d", 20000+i) }
@@ -217,7 +217,7 @@ func TestTextsHaveBudgets(t *testing.T) {
 	}
 }
 
-// J12: a refused resend leaves the earlier code as it was, and costs the client nothing.
+// A refused resend leaves the earlier code as it was, and costs the client nothing.
 func TestRefusedResendLeavesTheCode(t *testing.T) {
 	h := newSwitchboard(t)
 	h.user("alice@example.com", true)
@@ -237,7 +237,7 @@ func TestRefusedResendLeavesTheCode(t *testing.T) {
 	ok(t, err)
 }
 
-// J11, J15: numbers of other countries, of no country, that cost, or with an extension get
+// Numbers of other countries, of no country, that cost, or with an extension get
 // nothing and cost no budget.
 func TestNumbersThatGetNothing(t *testing.T) {
 	h := newSwitchboard(t)
@@ -281,7 +281,7 @@ func TestNumberOfAnotherUser(t *testing.T) {
 	refused(t, err, ErrAnotherUser)
 }
 
-// G3: wrong codes of a phone count for the account, as all others do.
+// Wrong codes of a phone count for the account, as all others do.
 func TestWrongTextCodesLock(t *testing.T) {
 	h := newSwitchboard(t)
 	u := h.user("alice@example.com", true)

@@ -104,12 +104,12 @@ func TestWalletSignsIn(t *testing.T) {
 		refused(t, err, ErrWalletExpired)
 		_, err = h.StartWallet(t.Context(), v, p.chain, p.address)
 		ok(t, err)
-		_, err = h.AuthenticateWallet(t.Context(), v, p.chain, p.address, signature) // L2: an old signature for a new text
+		_, err = h.AuthenticateWallet(t.Context(), v, p.chain, p.address, signature) // An old signature for a new text
 		refused(t, err, ErrWalletIncorrect)
 	}
 }
 
-// L1, L4: a signature over anything but the very text that was made here opens nothing, and the
+// A signature over anything but the very text that was made here opens nothing, and the
 // text is spent by it.
 func TestAlteredTextsAreRefused(t *testing.T) {
 	h, of := newBank(t)
@@ -179,7 +179,7 @@ func TestOtherWalletsSignForNobody(t *testing.T) {
 	refused(t, err, ErrNotOffered)
 }
 
-// L2: a text is for one browser, or one session, and for five minutes.
+// A text is for one browser, or one session, and for five minutes.
 func TestTextIsOfItsBrowser(t *testing.T) {
 	h, of := newBank(t)
 	p := of["ethereum"]

@@ -34,7 +34,7 @@ func (h *house) asked(v Visitor, email string) (options string, allow []string) 
 	return string(b), allow
 }
 
-// ATTACKS I10, P3: for an address without an account, or without a key, the options look like
+// For an address without an account, or without a key, the options look like
 // those of somebody who has one. They stay the same, whoever asks, and differ between addresses.
 func TestOptionsTellNothing(t *testing.T) {
 	h := newKeyHouse(t)

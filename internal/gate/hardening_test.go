@@ -19,7 +19,7 @@ import (
 	"github.com/stepgate/stepgate/policy"
 )
 
-// A1, A6, A8: whatever the client sends, in whatever spelling, upstream sees one header of
+// Whatever the client sends, in whatever spelling, upstream sees one header of
 // each identity, ours; also on public routes.
 func TestIdentityCannotBeSent(t *testing.T) {
 	const tokens = "!#$%&'*+-.^_`|~"
@@ -42,7 +42,7 @@ func TestIdentityCannotBeSent(t *testing.T) {
 	}
 }
 
-// DR1: an absent value is an absent header, for somebody without groups and for nobody.
+// An absent value is an absent header, for somebody without groups and for nobody.
 func TestAbsentIdentityIsAbsent(t *testing.T) {
 	y := newYard(t)
 	y.users.identity.Groups, y.users.identity.Name = nil, ""
@@ -56,7 +56,7 @@ func TestAbsentIdentityIsAbsent(t *testing.T) {
 	}
 }
 
-// A5: Connection can name none of our headers; A12: trailers are gone; only websocket upgrades.
+// Connection can name none of our headers; trailers are gone; only websocket upgrades.
 func TestConnectionAndTrailers(t *testing.T) {
 	y := newYard(t)
 	cookie := y.signIn(factors.Password)
@@ -77,7 +77,7 @@ func TestConnectionAndTrailers(t *testing.T) {
 	}
 }
 
-// B20, B21, D1, D2: headers that override method, URL or address do not pass and change nothing.
+// Headers that override method, URL or address do not pass and change nothing.
 func TestOverridesDoNotPass(t *testing.T) {
 	y := newYard(t)
 	for _, name := range []string{
@@ -92,7 +92,7 @@ func TestOverridesDoNotPass(t *testing.T) {
 	}
 }
 
-// A10, M9: our cookie never reaches upstream; others arrive byte for byte and in order; two
+// Our cookie never reaches upstream; others arrive byte for byte and in order; two
 // of ours, or a variant beside it, is none.
 func TestCookies(t *testing.T) {
 	y := newYard(t)
@@ -123,7 +123,7 @@ func TestCookies(t *testing.T) {
 	}
 }
 
-// A13: upstream cannot set our cookie, or speak as the gateway.
+// Upstream cannot set our cookie, or speak as the gateway.
 func TestUpstreamCannotSetOurCookie(t *testing.T) {
 	y := newYard(t)
 	y.respond = func(w http.ResponseWriter, _ *http.Request) {
@@ -140,7 +140,7 @@ func TestUpstreamCannotSetOurCookie(t *testing.T) {
 	}
 }
 
-// R2: what belongs to one visitor is not kept by shared caches.
+// What belongs to one visitor is not kept by shared caches.
 func TestProtectedAnswersArePrivate(t *testing.T) {
 	y := newYard(t)
 	cookie := y.signIn(factors.Password)
@@ -214,7 +214,7 @@ func TestLoosenedItems(t *testing.T) {
 	y.blocked(http.StatusBadRequest, req("GET", "/public/%5c"))
 }
 
-// B3: after a rewrite, both what was asked for and what it became must pass.
+// After a rewrite, both what was asked for and what it became must pass.
 func TestRewrittenRequests(t *testing.T) {
 	y := newYard(t)
 	for _, c := range []struct{ original, now string }{{"/admin/x", "/public/x"}, {"/public/x", "/admin/x"}, {"/admin/x", "/admin/y"}} {
@@ -227,7 +227,7 @@ func TestRewrittenRequests(t *testing.T) {
 	}
 }
 
-// B8, B10, B14, B15: spellings and queries never get less than the rule of the path.
+// Spellings and queries never get less than the rule of the path.
 func TestSpellingsGetNoLess(t *testing.T) {
 	y := newYard(t)
 	cookie := y.signIn(factors.Password)
@@ -242,7 +242,7 @@ func TestSpellingsGetNoLess(t *testing.T) {
 	}
 }
 
-// B19, C9: methods that are no business of an application, and lower-case look-alikes.
+// Methods that are no business of an application, and lower-case look-alikes.
 func TestMethods(t *testing.T) {
 	y := newYard(t)
 	cookie := y.signIn(factors.Password)
@@ -256,11 +256,11 @@ func TestMethods(t *testing.T) {
 		r.Method = method
 		y.forwarded(r)
 	}
-	// N7: OPTIONS is judged like any other method.
+	// OPTIONS is judged like any other method.
 	y.blocked(http.StatusUnauthorized, req("OPTIONS", "/admin/x"))
 }
 
-// C1, C2, C4, C8: a host has one spelling, and only a host name is one.
+// A host has one spelling, and only a host name is one.
 func TestHosts(t *testing.T) {
 	y := newYard(t)
 	y.Hosts = []string{"a.test", "*.b.test"}
@@ -280,7 +280,7 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// C10: early data is refused before anything is decided.
+// Early data is refused before anything is decided.
 func TestEarlyData(t *testing.T) {
 	y := newYard(t)
 	r := req("GET", "/public/x")
@@ -288,7 +288,7 @@ func TestEarlyData(t *testing.T) {
 	y.blocked(http.StatusTooEarly, r)
 }
 
-// DR8: a store that fails is 503 on guarded routes, and public ones keep working; no policy
+// A store that fails is 503 on guarded routes, and public ones keep working; no policy
 // and no flow are 503 too.
 func TestFailuresFailClosed(t *testing.T) {
 	y := newYard(t)
@@ -309,7 +309,7 @@ func TestFailuresFailClosed(t *testing.T) {
 	y.blocked(http.StatusServiceUnavailable, req("GET", "/admin/x", with(cookie)...))
 }
 
-// E16: a panic in any stage is 500, reaches nothing, and spoils nothing for the next request.
+// A panic in any stage is 500, reaches nothing, and spoils nothing for the next request.
 func TestPanicFailsClosed(t *testing.T) {
 	y := newYard(t)
 	good := y.Policy
@@ -319,7 +319,7 @@ func TestPanicFailsClosed(t *testing.T) {
 	y.forwarded(req("GET", "/public/x"))
 }
 
-// E3, F7, F17: no header or query of the client exempts from anything.
+// No header or query of the client exempts from anything.
 func TestNothingButTheCookieExempts(t *testing.T) {
 	y := newYard(t)
 	for _, h := range [][]string{{"User-Agent", "GoogleHC/1.0"}, {"User-Agent", "kube-probe/1.29"}, {"Authorization", "Basic YWxpY2U6cHc="}, {"Referer", "/public/x"}, {"Cookie", "session=admin"}} {
@@ -418,7 +418,7 @@ func TestReturnAddress(t *testing.T) {
 	}
 }
 
-// C7: an origin that the configuration does not name is in no link.
+// An origin that the configuration does not name is in no link.
 func TestUnknownHostHasNoOrigin(t *testing.T) {
 	y := newYard(t)
 	r := req("GET", "/app")
@@ -429,7 +429,7 @@ func TestUnknownHostHasNoOrigin(t *testing.T) {
 	}
 }
 
-// A7: an assertion verifies with the published keys, for its host, for a minute.
+// An assertion verifies with the published keys, for its host, for a minute.
 func TestAssertion(t *testing.T) {
 	y := newYard(t)
 	y.users.change(func(i *session.Identity) { i.CustomClaims = map[string]any{"clearance": 3.0} })

@@ -33,7 +33,7 @@ func (b *browser) askForLink(path, email string) (waiting page, link string) {
 
 var shown = regexp.MustCompile(`<p class="big-code" translate="no"><code>([^<]+)</code>`)
 
-// J1, N5, DR17: whatever a program does with a link that it finds in a mail, nobody is signed
+// Whatever a program does with a link that it finds in a mail, nobody is signed
 // in by it, and the link still works where it was asked for.
 func TestScannerSpendsNoLink(t *testing.T) {
 	s := newSite(t, mailing)
@@ -130,7 +130,7 @@ func TestLinkInAChallenge(t *testing.T) {
 	}
 }
 
-// J3: the link of another account, opened in a browser in which alice works, names whose it is
+// The link of another account, opened in a browser in which alice works, names whose it is
 // and leaves her session alone.
 func TestLinkOfAnotherLeavesTheSessionAlone(t *testing.T) {
 	s := newSite(t, mailing)
@@ -150,7 +150,7 @@ func TestLinkOfAnotherLeavesTheSessionAlone(t *testing.T) {
 	}
 }
 
-// J9, J10, C7: what a request says of hosts and addresses never reaches the link.
+// What a request says of hosts and addresses never reaches the link.
 func TestLinkLeadsToTheSiteItself(t *testing.T) {
 	s := newSite(t, mailing)
 	s.user(alice, true)

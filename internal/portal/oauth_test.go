@@ -147,7 +147,7 @@ func refuses(t *testing.T, p page, want ...*flow.Error) {
 }
 
 // Whatever a provider does wrong, a page says so, nobody is signed in, the application sees
-// nothing, and no identity is linked (ATTACKS.md: K7, K8, K12, E12).
+// nothing, and no identity is linked.
 func TestEveryFaultOfAProviderEndsOnAPage(t *testing.T) {
 	want := map[oidctest.Outcome][]*flow.Error{
 		oidctest.Refused: {flow.ErrOAuthRefused}, oidctest.Unavailable: {flow.ErrOAuthUnavailable},

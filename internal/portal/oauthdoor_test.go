@@ -32,8 +32,7 @@ func newCorp(t *testing.T) (*site, *idp, account.User) {
 	return s, corp, s.reread(u)
 }
 
-// An answer works in the browser that began, for ten minutes, at the provider where it began
-// (ATTACKS.md: K5, E12, mix-up).
+// An answer works in the browser that began, for ten minutes, at the provider where it began.
 func TestAnswerBelongsToItsSignIn(t *testing.T) {
 	s, corp, _ := newCorp(t)
 	other := s.idp(oauth.OIDC, "other")
@@ -103,7 +102,7 @@ func TestMixedUpProvidersOpenNothing(t *testing.T) {
 	}
 }
 
-// Of twenty equal answers at once, one signs in; later ones do not either (K9).
+// Of twenty equal answers at once, one signs in; later ones do not either.
 func TestAnswerSignsInOnce(t *testing.T) {
 	s, corp, _ := newCorp(t)
 	b := s.browser()
@@ -150,7 +149,7 @@ func TestForeignIdentityNeverSwitchesTheSession(t *testing.T) {
 	}
 }
 
-// Two tabs that go to a provider both end where they wanted to go (O7).
+// Two tabs that go to a provider both end where they wanted to go.
 func TestTwoTabsAtAProvider(t *testing.T) {
 	for name, signedIn := range map[string]bool{"sign-in": false, "step-up": true} {
 		t.Run(name, func(t *testing.T) {
@@ -199,7 +198,7 @@ func TestTabFromBeforeTheSignInLinksNothing(t *testing.T) {
 }
 
 // Issuer and subject make an identity: the same subject and address at another provider are
-// somebody else (K3).
+// somebody else.
 func TestSameSubjectElsewhereIsAnother(t *testing.T) {
 	s, corp, u := newCorp(t)
 	other := s.idp(oauth.OIDC, "other")
@@ -277,7 +276,7 @@ func TestRegistrationByAProvider(t *testing.T) {
 }
 
 // A locked account stays locked whatever a provider says, and a provider that is no longer
-// configured opens nothing (K10).
+// configured opens nothing.
 func TestLockedAccountAndRemovedProvider(t *testing.T) {
 	s, corp, u := newCorp(t)
 	b := s.browser()
@@ -315,7 +314,7 @@ func TestLockedAccountIsNotLinked(t *testing.T) {
 	}
 }
 
-// What a provider says of its own factors is none of ours (K11).
+// What a provider says of its own factors is none of ours.
 func TestProviderIsOneFactor(t *testing.T) {
 	s, corp, _ := newCorp(t)
 	corp.Put("alice", map[string]any{"acr": "aal3", "amr": []string{"pwd", "otp", "hwk", "mfa"}, "auth_time": s.clock.Now().Unix()})
@@ -331,7 +330,7 @@ func TestProviderIsOneFactor(t *testing.T) {
 }
 
 // A rule that wants a recent identity sends the person to prove it anew, and an old proof of
-// the provider's does not count (K11).
+// the provider's does not count.
 func TestRecentIdentity(t *testing.T) {
 	s, corp, _ := newCorp(t)
 	b := s.browser()
@@ -386,7 +385,7 @@ func TestKeysAndClocksOfAProvider(t *testing.T) {
 }
 
 // Another site cannot begin a sign-in: it could have put its own identity into the browser
-// before (N1).
+// before.
 func TestOtherSitesBeginNothing(t *testing.T) {
 	s, corp, _ := newCorp(t)
 	for site, want := range map[string]int{"cross-site": 403, "same-site": 403, "same-origin": 303, "none": 303} {

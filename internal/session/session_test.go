@@ -90,7 +90,7 @@ func (b *bench) dead(i Issued) {
 	}
 }
 
-// M10: both limits hold on read, to the millisecond, with nothing swept, cached or not.
+// Both limits hold on read, to the millisecond, with nothing swept, cached or not.
 func TestLimits(t *testing.T) {
 	for _, cached := range []bool{true, false} {
 		b := newBench(t, 1000)
@@ -128,7 +128,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// M2, M9: a cookie has one spelling; unknown ones are nothing and store nothing.
+// A cookie has one spelling; unknown ones are nothing and store nothing.
 func TestCookieForms(t *testing.T) {
 	b := newBench(t, 1000)
 	good := b.start("u").Cookie
@@ -152,7 +152,7 @@ func flip(c byte) string {
 	return string(alphabet[strings.IndexByte(alphabet, c)^1])
 }
 
-// M13: neither the id nor the record is the cookie.
+// Neither the id nor the record is the cookie.
 func TestStoreKnowsNoCookie(t *testing.T) {
 	b := newBench(t, 1000)
 	i := b.start("u")
@@ -164,7 +164,7 @@ func TestStoreKnowsNoCookie(t *testing.T) {
 	}
 }
 
-// M3, E9: revocation, a lock, a removed group and a deleted user hold from the next request on.
+// Revocation, a lock, a removed group and a deleted user hold from the next request on.
 func TestChangesHoldAtOnce(t *testing.T) {
 	b := newBench(t, 1000)
 	i, j := b.start("u"), b.start("u")
@@ -349,7 +349,7 @@ func TestDrop(t *testing.T) {
 	b.dead(one)
 }
 
-// S10: a session is written at most once a minute however often it is used.
+// A session is written at most once a minute however often it is used.
 func TestAccessTimesAreWrittenSeldom(t *testing.T) {
 	b := newBench(t, 1000)
 	i := b.start("u")
@@ -375,7 +375,7 @@ func TestAccessTimesAreWrittenSeldom(t *testing.T) {
 	}
 }
 
-// DR23: neither the cache nor a user's sessions grow without bound.
+// Neither the cache nor a user's sessions grow without bound.
 func TestBounds(t *testing.T) {
 	b := newBench(t, 64)
 	first := b.start("u")

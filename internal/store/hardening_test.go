@@ -109,7 +109,7 @@ func unreadable(t *testing.T, table store.Table[note], id string) {
 	}
 }
 
-// T5: sealed values that are swapped in the file do not open.
+// Sealed values that are swapped in the file do not open.
 func TestSwappedValuesDoNotOpen(t *testing.T) {
 	path := closed(t, map[string]note{"alice": {Text: "alice's seed"}, "bob": {Text: "bob's seed"}, "carol": {Text: "carol's seed"}})
 	tamper(t, path, func(records *bolt.Bucket) error {
@@ -167,7 +167,7 @@ func TestOtherVersionIsNotRead(t *testing.T) {
 	unreadable(t, reopened(t, path, 2, storetest.Secret()), "alice")
 }
 
-// T1, T13, H9: the file alone tells nothing, neither of what is in it nor of what was.
+// The file alone tells nothing, neither of what is in it nor of what was.
 func TestFileTellsNothing(t *testing.T) {
 	canaries := []string{
 		"JBSWY3DPEHPK3PXPCANARY", "$argon2id$v=19$m=19456$canary", "canary@example.com", "+420777canary",
@@ -274,7 +274,7 @@ func TestUpdateCountsExactly(t *testing.T) {
 	if n, _, err := table.Get(t.Context(), "n"); err != nil || n != 150 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	// M10, T8: the window is over although nothing was swept; the next count starts anew.
+	// The window is over although nothing was swept; the next count starts anew.
 	clock.Advance(time.Minute)
 	if err := table.Update(t.Context(), "n", func(v *int, exists bool) (time.Time, error) {
 		if exists || *v != 0 {

@@ -41,7 +41,7 @@ func TestSecondOpenIsRefused(t *testing.T) {
 	}
 }
 
-// T12: file and directory are private whatever the umask, and a start is refused when others
+// File and directory are private whatever the umask, and a start is refused when others
 // could read the file or put another in its place.
 func TestPermissions(t *testing.T) {
 	old := syscall.Umask(0)
