@@ -105,21 +105,6 @@ func CategoryOf(name string) Category {
 	return CategoryNone
 }
 
-// secureCategories tells whether two categories prove different things. A password and a
-// mailbox do not: the mailbox resets the password.
-func secureCategories(a, b Category) bool {
-	if a == b || a == CategoryNone || b == CategoryNone {
-		return false
-	}
-	mailbox := a == Knowledge && b == EmailOrAccount || a == EmailOrAccount && b == Knowledge
-	return !mailbox
-}
-
-// Secure tells whether two factors form a secure combination.
-func Secure(a, b Factor) bool {
-	return secureCategories(CategoryOf(a.Name), CategoryOf(b.Name))
-}
-
 // SecureCombination tells whether any two of the factors form a secure combination.
 func SecureCombination(fs []Factor) bool {
 	var set categorySet
@@ -139,7 +124,8 @@ func setOf(c Category) categorySet {
 	return 1 << c
 }
 
-// combined is the size of the largest part of the set in which each pair is secure.
+// combined is the size of the largest part of the set in which each pair proves different
+// things. A password and a mailbox do not: the mailbox resets the password.
 func (s categorySet) combined() int {
 	n := 0
 	for c := Knowledge; c < categories; c++ {

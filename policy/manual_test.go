@@ -68,7 +68,7 @@ func factorTable() string {
 	return out + "\n`oauth:NAME` is one identity provider, `crypto_wallet:ethereum` and `crypto_wallet:solana` are wallets of one chain.\n"
 }
 
-// combinationTable asks Secure about each pair.
+// combinationTable asks SecureCombination about each pair.
 func combinationTable() string {
 	out := "| |"
 	rule := "|---|"
@@ -84,7 +84,7 @@ func combinationTable() string {
 	for a := Knowledge; a < categories; a++ {
 		out += "| **" + categoryNames[a] + "** |"
 		for b := Knowledge; b < categories; b++ {
-			if Secure(of(a), of(b)) {
+			if SecureCombination([]Factor{of(a), of(b)}) {
 				out += " yes |"
 			} else {
 				out += " no |"

@@ -133,7 +133,7 @@ func TestMayChangeFactors(t *testing.T) {
 				if age > time.Hour {
 					want, alone = ErrStale, ErrStale
 				}
-				if !policy.Secure(proven[0], proven[1]) {
+				if !policy.SecureCombination(proven) {
 					want = ErrCombination
 				}
 				if got := MayChangeFactors(able, proven, time.Hour, now); !errors.Is(got, want) {
