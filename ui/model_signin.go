@@ -23,8 +23,6 @@ type SignIn struct {
 	Others []Method
 	// Forgot shows the link to [PathForgot].
 	Forgot bool
-	// Register shows the link to [PathRegister].
-	Register bool
 }
 
 func (SignIn) name() string { return "sign-in" }
@@ -60,24 +58,6 @@ func (m SignInCode) title() string {
 	}
 	return "Enter the " + codeName(m.Channel) + " to sign in"
 }
-
-// Register is the page of an open registration.
-//
-// POST [PathRegister]: csrf, flow, email, name, password, action=password or
-// the Value of one of Others.
-type Register struct {
-	Common
-	Target  Target
-	Email   string
-	Name    string
-	Minimum int // least number of characters of a password
-	// Password shows the password field.
-	Password bool
-	Others   []Method
-}
-
-func (Register) name() string  { return "register" }
-func (Register) title() string { return "Create your account" }
 
 // Invite is where an invited person, or the first administrator, sets up the
 // account.

@@ -113,9 +113,6 @@ func (m Password) Heading() string { return m.title() }
 func (m ResetPassword) Guidance() string { return guidance(m.Minimum) }
 
 // Guidance says what a good password is.
-func (m Register) Guidance() string { return guidance(m.Minimum) }
-
-// Guidance says what a good password is.
 func (m Invite) Guidance() string { return guidance(m.Minimum) }
 
 // Icon is the picture of the page.

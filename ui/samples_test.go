@@ -71,7 +71,7 @@ func samples() []sample {
 		Floors:  []RuleWhy{{Name: "sealed", Why: "all conditions hold", Hit: true}},
 	}
 	return []sample{
-		{"sign-in", 200, SignIn{Common: c, Target: wiki, Password: true, Passkey: true, Forgot: true, Others: []Method{mail, google}, Register: true}},
+		{"sign-in", 200, SignIn{Common: c, Target: wiki, Password: true, Passkey: true, Forgot: true, Others: []Method{mail, google}}},
 		{"sign-in-passkey", 200, SignIn{Common: c, Target: wiki, Passkey: true}},
 		{"sign-in-wrong", 200, SignIn{Common: bad("", "E-mail address or password is wrong. Check both, or take another way below."), Target: wiki, Email: "ada@example.com", Password: true, Forgot: true, Others: []Method{mail}}},
 		{"sign-in-bare", 200, SignIn{Common: bad("email", "Type your e-mail address, like name@example.com."), Others: []Method{mail, link}}},
@@ -122,7 +122,6 @@ func samples() []sample {
 		{"reset-password", 200, ResetPassword{Common: c, Token: "token", Email: "ada@example.com", Minimum: 8, Why: "Your password has to be renewed before it works again."}},
 		{"break-glass", 200, BreakGlass{Common: c, Cancel: PathSignIn}},
 		{"break-glass-wrong", 401, BreakGlass{Common: bad("code", "This address and this code do not belong together, or the code was used already."), Email: "ada@example.com", Cancel: PathSignIn}},
-		{"register", 200, Register{Common: c, Target: wiki, Password: true, Minimum: 15, Others: []Method{mail, google}}},
 		{"invite", 200, Invite{Common: c, Token: "token", Email: "ada@example.com", Name: "Ada", InvitedBy: "Grace Hopper", Host: "erp.example.com", Password: true, Minimum: 15, Others: []Method{mail}, ExpiresAt: noon.Add(72 * time.Hour)}},
 		{"setup", 200, Invite{Common: c, Token: "token", Setup: true, EmailOpen: true, Password: true, Minimum: 15, ExpiresAt: noon.Add(time.Hour)}},
 		{"link", 200, MagicLink{Common: c, Token: "token", Target: wiki, Email: "ada@example.com"}},

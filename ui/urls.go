@@ -11,7 +11,6 @@ const (
 	PathSignIn         = Base + "sign-in"
 	PathChallenge      = Base + "challenge"
 	PathSignOut        = Base + "sign-out"
-	PathRegister       = Base + "register"
 	PathInvite         = Base + "invite/" // followed by the token
 	PathLink           = Base + "link/"   // followed by the token
 	PathForgot         = Base + "password/forgot"
