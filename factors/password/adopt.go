@@ -16,12 +16,18 @@ var (
 	ErrHashCost = errors.New("a hash whose cost is out of bounds")
 )
 
-// maxForeignHash bounds the text of a hash, in bytes.
-const maxForeignHash = 1024
+const (
+	// maxForeignHash bounds the text of a hash, in bytes.
+	maxForeignHash = 1024
+	// minForeignKey bounds what a password is compared with, in bytes: a hash that was cut off fits
+	// many passwords.
+	minForeignKey = 16
+)
 
 // Bounds of what one check of a kept hash may cost.
 const (
 	maxForeignMemory = 256 << 10 // KiB
+	maxScryptWork    = 1 << 20   // KiB
 	maxArgon2Passes  = 16
 	maxLanes         = 16
 	maxBcryptCost    = 15
@@ -39,8 +45,12 @@ func (h *Hasher) Adopt(text string, now time.Time) (Credential, error) {
 	if err := affordable(text); err != nil {
 		return Credential{}, err
 	}
-	if _, err := h.decoder.Decode(text); err != nil {
+	digest, err := h.decoder.Decode(text)
+	if err != nil {
 		return Credential{}, fmt.Errorf("%w: %w", ErrForeignHash, err)
+	}
+	if n := len(digest.Key()); n < minForeignKey {
+		return Credential{}, fmt.Errorf("%w: it has %d bytes", ErrForeignHash, n)
 	}
 	return Credential{Hash: text, CreatedAt: now, UpdatedAt: now}, nil
 }
@@ -91,7 +101,9 @@ func affordableScrypt(p map[string]string) error {
 	}
 	ln, _ := strconv.Atoi(p["ln"])
 	r, _ := strconv.Atoi(p["r"])
-	if r<<ln/8 > maxForeignMemory { // 128 bytes for each of r blocks of 2^ln
+	lanes, _ := strconv.Atoi(p["p"])
+	memory := r << ln / 8 // KiB: 128 bytes for each of r blocks of 2^ln; lanes come one after the other
+	if memory > maxForeignMemory || memory*lanes > maxScryptWork {
 		return ErrHashCost
 	}
 	return nil

@@ -54,6 +54,9 @@ func TestAdoptRefuses(t *testing.T) {
 		"$2b$16" + bcrypted: ErrHashCost, "$2b$3" + bcrypted: ErrHashCost, "$bcrypt-sha256$v=2,t=2b,r=16$lF9XimogEMjCWyt.99wIxO$INg6gAgDy7RA9XeGOgJzQ18FGddwCGe": ErrHashCost,
 		"$pbkdf2-sha512$5000001$A/tE8T/KQNAFDUgEKKC/Vw$GIlL": ErrHashCost, "$pbkdf2-sha512$0$A/tE8T/KQNAFDUgEKKC/Vw$GIlL": ErrHashCost,
 		"$scrypt$ln=19,r=8,p=1" + tail: ErrHashCost, "$scrypt$ln=18,r=32,p=1" + tail: ErrHashCost, "$scrypt$ln=4,r=8,p=17" + tail: ErrHashCost, "$scrypt$ln=4,r=0,p=1" + tail: ErrHashCost,
+		"$scrypt$ln=18,r=8,p=5" + tail:       ErrHashCost,
+		"$pbkdf2-sha256$1000$c2FsdHNhbHQ$YQ": ErrForeignHash, "$argon2id$v=19$m=64,t=1,p=1$F6w4iO4dOdOOUw9AWZr+9A$xyHEiFFtCkGCHfEdvz65": ErrForeignHash,
+		"$scrypt$ln=4,r=8,p=1$ymGKwjF+IxaSplfsGoWBwg$TazD": ErrForeignHash, "$6$7pD1Tay0BSHOAbb5$03snR88R06Y0": ErrForeignHash,
 		"$6$rounds=1000001$7pD1Tay0BSHOAbb5$03snR88R06Y0D6e6": ErrHashCost,
 	} {
 		if c, err := h.Adopt(text, now); !errors.Is(err, want) || c.Hash != "" {
