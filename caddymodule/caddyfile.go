@@ -151,13 +151,6 @@ func (a *App) option(d *caddyfile.Dispenser, option string) (err error) {
 	return err
 }
 
-func oneArg(d *caddyfile.Dispenser, into *string) error {
-	if !d.Args(into) || d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
 // guest reads a module whose name is the next argument.
 func guest(d *caddyfile.Dispenser, namespace, key string) (json.RawMessage, error) {
 	if !d.NextArg() {

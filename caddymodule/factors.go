@@ -259,48 +259,6 @@ func (*TOTPFactor) apply(*App, *flow.Options) error { return nil }
 //	totp
 func (*TOTPFactor) UnmarshalCaddyfile(d *caddyfile.Dispenser) error { return bare(d) }
 
-// bare reads an option without arguments and block.
-func bare(d *caddyfile.Dispenser) error {
-	d.Next()
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return noBlock(d)
-}
-
-// onlyOptions reads a name without arguments and its block.
-func onlyOptions(d *caddyfile.Dispenser, expected string, read func(option string) (found bool, err error)) error {
-	d.Next()
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return readOptions(d, expected, read)
-}
-
-// lifeOption reads the option life.
-func lifeOption(d *caddyfile.Dispenser, into *caddy.Duration) func(string) (bool, error) {
-	return func(option string) (bool, error) {
-		if option != "life" {
-			return false, nil
-		}
-		return true, duration(d, into)
-	}
-}
-
-// duration reads a span of time, which is the only argument.
-func duration(d *caddyfile.Dispenser, into *caddy.Duration) error {
-	var text string
-	if err := oneArg(d, &text); err != nil {
-		return err
-	}
-	span, err := caddy.ParseDuration(text)
-	if err != nil || span <= 0 {
-		return d.Errf("%q is no duration; write one like 10m or 1h", text)
-	}
-	*into = caddy.Duration(span)
-	return nil
-}
-
 // Interface guards.
 var (
 	_ FactorGuest           = (*PasswordFactor)(nil)

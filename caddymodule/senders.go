@@ -187,44 +187,21 @@ func (s *SMTPSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if !d.Args(&s.Address) || d.NextArg() {
 		return d.ArgErr()
 	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		seen[option] = true
-		var text string
-		switch option {
-		case "insecure_plaintext":
-			s.InsecurePlaintext = true
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			continue
-		case "from", "username", "password", "timeout":
-			if !d.Args(&text) || d.NextArg() {
-				return d.ArgErr()
-			}
-		default:
-			return d.Errf("unrecognized option %q; expected from, username, password, timeout or insecure_plaintext", option)
-		}
+	return readOptions(d, "from, username, password, timeout or insecure_plaintext", func(option string) (bool, error) {
 		switch option {
 		case "from":
-			s.From = text
+			return true, oneArg(d, &s.From)
 		case "username":
-			s.Username = text
+			return true, oneArg(d, &s.Username)
 		case "password":
-			s.Password = text
+			return true, oneArg(d, &s.Password)
 		case "timeout":
-			span, err := caddy.ParseDuration(text)
-			if err != nil {
-				return d.Errf("timeout: %v", err)
-			}
-			s.Timeout = caddy.Duration(span)
+			return true, duration(d, &s.Timeout)
+		case "insecure_plaintext":
+			return true, flagOption(d, &s.InsecurePlaintext)
 		}
-	}
-	return nil
+		return false, nil
+	})
 }
 
 // Interface guards.

@@ -295,36 +295,6 @@ func (s *MetaSender) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// readOptions reads the block of a sender, in which no option stands twice. read reports
-// whether it knows an option; expected lists those that it knows.
-func readOptions(d *caddyfile.Dispenser, expected string, read func(option string) (bool, error)) error {
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if seen[option] {
-			return d.Errf("%s is given twice", option)
-		}
-		seen[option] = true
-		found, err := read(option)
-		if err != nil {
-			return err
-		}
-		if !found {
-			return d.Errf("unrecognized option %q; expected %s", option, expected)
-		}
-	}
-	return nil
-}
-
-// flagOption reads an option without arguments.
-func flagOption(d *caddyfile.Dispenser, into *bool) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	*into = true
-	return nil
-}
-
 // setting is an option whose placeholders are read at load, into a field that no dump of the
 // configuration shows.
 type setting struct {
