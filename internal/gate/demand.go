@@ -157,8 +157,9 @@ func (g *Gate) demand(q *request, d *policy.Decision, asked *demand, form *held.
 }
 
 // clearAnswer takes out of a header what described the answer of an application, but for the
-// cookies that it set.
+// cookies that it set, of which none may have a name of ours.
 func clearAnswer(h http.Header) {
+	keepCookies(h, h["Set-Cookie"])
 	for name := range h {
 		switch name {
 		case "Set-Cookie", "Date", "Server", "Via", "Alt-Svc", "Strict-Transport-Security":

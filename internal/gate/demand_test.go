@@ -36,6 +36,26 @@ func (y *yard) withheld(status int, r *http.Request) http.Header {
 
 const insufficient = `Bearer realm="app", error="insufficient_user_authentication"`
 
+// An application plants no cookie of the gateway by an answer that is withheld: the visitor would
+// go on in somebody else's session.
+func TestWithheldAnswersSetNoCookieOfOurs(t *testing.T) {
+	y := newYard(t)
+	cookie := y.signIn(factors.Password)
+	forged := []string{"Set-Cookie", cookieName + "=evil; Path=/; Secure", "Set-Cookie", cookieName + "-browser=evil; Path=/; Secure", "Set-Cookie", "Stepgate=evil"}
+	for name, answer := range map[string][]string{"asks": {"Stepgate-Require", "mfa"}, "asks badly": {"Stepgate-Require", "nothing like that"}} {
+		y.answers(200, append(answer, forged...)...)
+		for _, r := range []*http.Request{
+			req("GET", "/page", append(with(cookie), "Sec-Fetch-Mode", "navigate")...),
+			sent(cookie, "/page", "text/x", "x"), req("GET", "/page", with(cookie)...),
+		} {
+			w := y.pass(r)
+			if set := w.Header()["Set-Cookie"]; strings.Contains(w.Body.String(), "for whom") || len(set) != 1 || set[0] != "app=1" {
+				t.Errorf("%s: %d %q", name, w.Code, set)
+			}
+		}
+	}
+}
+
 // An application asks for a step-up in either way; its answer is withheld until the visitor has
 // proven that, and then is theirs.
 func TestApplicationAsks(t *testing.T) {
