@@ -25,8 +25,6 @@ const Field = "stepgate-held"
 const (
 	// Life is how long a request waits.
 	Life = 10 * time.Minute
-	// MaxPerUser bounds the requests that wait for one user; the oldest gives way.
-	MaxPerUser = 8
 	// MaxHead bounds what is kept beside the body, in bytes.
 	MaxHead = 24 << 10
 
@@ -81,12 +79,6 @@ func (h *Head) size() int {
 	return n
 }
 
-// waiting lists, under a user, the names of that user's requests, the oldest first. Some of them
-// may have been sent or dropped.
-type waiting struct {
-	Names []string `cbor:"1,keyasint"`
-}
-
 // part is a piece of a body.
 type part struct {
 	Bytes []byte `cbor:"1,keyasint"`
@@ -94,12 +86,12 @@ type part struct {
 
 // Requests keeps held requests. It is safe for parallel use.
 type Requests struct {
-	db    *store.DB
-	rand  io.Reader
-	heads store.Table[Head]
-	parts store.Table[part]
-	users store.Table[waiting]
-	slots slots
+	db      *store.DB
+	rand    io.Reader
+	heads   store.Table[Head]
+	parts   store.Table[part]
+	shelves store.Table[shelf]
+	slots   slots
 	// copies counts those that are copied while an application reads them.
 	copies slots
 }
@@ -108,15 +100,14 @@ type Requests struct {
 func New(db *store.DB, rand io.Reader) *Requests {
 	return &Requests{
 		db: db, rand: rand,
-		heads: store.NewTable[Head](db, "hr/", 1),
-		parts: store.NewTable[part](db, "hb/", 1),
-		users: store.NewTable[waiting](db, "hu/", 1),
+		heads:   store.NewTable[Head](db, "hr/", 1),
+		parts:   store.NewTable[part](db, "hb/", 1),
+		shelves: store.NewTable[shelf](db, "hs/", 1),
 	}
 }
 
-// Hold keeps a request for Life and returns its id. Size and ExpiresAt of h are filled in. The
-// oldest request of a user who has MaxPerUser gives way. The error is ErrTooLarge when h is larger
-// than MaxHead.
+// Hold keeps a request for Life and returns its id. Size and ExpiresAt of h are filled in. What
+// there is no room for beside it gives way. The error is ErrTooLarge when h is larger than MaxHead.
 func (r *Requests) Hold(ctx context.Context, h Head, body []byte) (id string, err error) {
 	if h.size() > MaxHead {
 		return "", ErrTooLarge
@@ -137,42 +128,41 @@ func (r *Requests) Hold(ctx context.Context, h Head, body []byte) (id string, er
 	if err := r.writeBody(ctx, name, body, h.ExpiresAt); err != nil {
 		return "", err
 	}
+	e := entry{Name: name, UserID: h.Owner.UserID, Size: len(body) + h.size(), ExpiresAt: h.ExpiresAt}
+	if err := r.putUp(ctx, h, e); err != nil {
+		return "", err
+	}
+	return id, nil
+}
+
+// putUp adds a request, whose body is written, to those that wait.
+func (r *Requests) putUp(ctx context.Context, h Head, e entry) error {
 	for {
 		var c store.Change
-		evicted, err := r.enlist(ctx, &c, h.Owner.UserID, name, h.ExpiresAt)
+		on, rev, err := r.shelf(ctx, e.UserID)
 		if err != nil {
-			return "", err
+			return err
 		}
-		if err := r.heads.Insert(&c, name, h, h.ExpiresAt); err != nil {
-			return "", fmt.Errorf("hold a request: %w", err)
+		kept, evicted := makeRoom(on.Entries, e, r.db.Now())
+		for _, old := range evicted {
+			r.heads.Delete(&c, old)
+		}
+		if err := r.shelves.Replace(&c, shelfOf(e.UserID), rev, shelf{Entries: append(kept, e)}, e.ExpiresAt); err != nil {
+			return fmt.Errorf("hold a request: %w", err)
+		}
+		if err := r.heads.Insert(&c, e.Name, h, e.ExpiresAt); err != nil {
+			return fmt.Errorf("hold a request: %w", err)
 		}
 		err = r.db.Apply(ctx, c)
 		if errors.Is(err, store.ErrConflict) && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
-			return "", fmt.Errorf("hold a request: %w", err)
+			return fmt.Errorf("hold a request: %w", err)
 		}
 		r.forgetBodies(ctx, evicted...)
-		return id, nil
+		return nil
 	}
-}
-
-// enlist adds to c that a request waits for a user, and that those for which there is no room do
-// no longer. It returns their names.
-func (r *Requests) enlist(ctx context.Context, c *store.Change, userID, name string, expires time.Time) (evicted []string, err error) {
-	w, rev, err := r.users.Get(ctx, userID)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, fmt.Errorf("hold a request: %w", err)
-	}
-	names := slices.Clone(w.Names)
-	if over := len(names) + 1 - MaxPerUser; over > 0 {
-		evicted, names = names[:over], names[over:]
-	}
-	for _, old := range evicted {
-		r.heads.Delete(c, old)
-	}
-	return evicted, r.users.Replace(c, userID, rev, waiting{Names: append(names, name)}, expires)
 }
 
 // Peek returns a request without its body. The error is ErrGone when it does not wait for owner.
@@ -231,13 +221,13 @@ func (r *Requests) Drop(ctx context.Context, id string, owner Owner) error {
 func (r *Requests) remove(ctx context.Context, name string, rev store.Rev, userID string) error {
 	for {
 		var c store.Change
-		w, listed, err := r.users.Get(ctx, userID)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("take a held request: %w", err)
+		on, listed, err := r.shelf(ctx, userID)
+		if err != nil {
+			return err
 		}
 		if listed != 0 {
-			names := slices.DeleteFunc(slices.Clone(w.Names), func(n string) bool { return n == name })
-			if err := r.users.Replace(&c, userID, listed, waiting{Names: names}, r.db.Now().Add(Life)); err != nil {
+			kept := slices.DeleteFunc(on.Entries, func(e entry) bool { return e.Name == name })
+			if err := r.shelves.Replace(&c, shelfOf(userID), listed, shelf{Entries: kept}, r.db.Now().Add(Life)); err != nil {
 				return err
 			}
 		}

@@ -240,11 +240,11 @@ func (a *announced) Read(b []byte) (int, error) {
 	return a.Reader.Read(b)
 }
 
-// Of many who take a request one gets it, also when no list of its user's requests is left.
+// Of many who take a request one gets it, also when its shelf is gone.
 func TestTakenOnce(t *testing.T) {
 	r := newRequests(t)
 	id := r.mustHold(t, ada, []byte("x"))
-	if _, err := r.db.Store().Take(t.Context(), "hu/"+ada.UserID); err != nil {
+	if _, err := r.db.Store().Take(t.Context(), "hs/"+shelfOf(ada.UserID)); err != nil {
 		t.Fatal(err)
 	}
 	var taken atomic.Int64
