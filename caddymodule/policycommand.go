@@ -153,8 +153,12 @@ func (q *question) askAgain(told io.Writer, p *policy.Policy) (policy.Explanatio
 	if e.Visitor != nil {
 		who = cmp.Or(e.Visitor.Email, e.Visitor.UserID)
 	}
-	q.logged = fmt.Sprintf("%s %q on %q by %s from %s at %s\nlogged: %s\n", e.Method, e.Path, e.Host, who, cmp.Or(e.ClientIP, "an unknown address"), e.Time.Format(time.RFC3339),
-		side(policy.Side{Outcome: e.Outcome, Rule: cmp.Or(e.Rule, e.Reason), Floor: e.Floor}))
+	form := ""
+	if e.Held != "" {
+		form = ", form " + e.Held
+	}
+	q.logged = fmt.Sprintf("%s %q on %q by %s from %s at %s\nlogged: %s%s\n", e.Method, e.Path, e.Host, who, cmp.Or(e.ClientIP, "an unknown address"), e.Time.Format(time.RFC3339),
+		side(policy.Side{Outcome: e.Outcome, Rule: cmp.Or(e.Rule, e.Reason), Floor: e.Floor}), form)
 	return e.Explain(p)
 }
 

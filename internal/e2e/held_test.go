@@ -40,6 +40,13 @@ func (b tab) pay(d *demo, to, amount string) {
 	b.Press("Make the payment")
 }
 
+// types enters the mailed code into the page, once its script waits for the last digit.
+func (b tab) types(d *demo) {
+	b.T.Helper()
+	b.Sees("The form is sent as soon as all 6 digits are there.")
+	b.Fill("code", d.code("you@example.com"))
+}
+
 // What was entered before a challenge is sent after it, once, as it was, and the application
 // answers at its own address.
 func TestHeldPayment(t *testing.T) {
@@ -58,7 +65,7 @@ func TestHeldPayment(t *testing.T) {
 	}
 	b.Press("Send the e-mail code")
 	b.Sees("Six digits are on their way")
-	b.Fill("code", d.code("you@example.com"))
+	b.types(d)
 	b.Sees("The payment was made.")
 	if b.Location() != d.base+"/payments?paid=1" || paid(b, "Büro & Söhne <GmbH> 100%") != 1 {
 		t.Fatalf("at %s: %s", b.Location(), b.Text())
@@ -116,7 +123,7 @@ func TestHeldPaymentsInTwoTabs(t *testing.T) {
 	second.Sees("What you entered is kept")
 	second.Press("Send the e-mail code")
 	second.Sees("Six digits are on their way")
-	second.Fill("code", d.code("you@example.com"))
+	second.types(d)
 	second.Sees("The payment was made.")
 	first.Press("Send the e-mail code") // proven in the other tab already
 	first.Sees("The payment was made.")
@@ -149,6 +156,6 @@ func TestPaymentTooLargeToHold(t *testing.T) {
 	b.Sees("Confirm it’s you")
 	b.Press("Send the e-mail code")
 	b.Sees("Six digits are on their way")
-	b.Fill("code", d.code("you@example.com"))
+	b.types(d)
 	b.Sees("Coffee Roasters")
 }

@@ -29,6 +29,7 @@ func (g *Gate) repeats(q *request) bool {
 		return true
 	}
 	setBody(q.r, nil)
+	q.subject = g.subject(q) // who is told of in the log, should no policy be asked
 	switch {
 	case !navigation(q.r) || sentFrom(q) != here:
 		q.held = heldCrossSite

@@ -68,6 +68,8 @@ type site struct {
 	gate     *gate.Gate
 	// served counts what reached the application.
 	served atomic.Int32
+	// body is what came in the last of them.
+	body atomic.Value
 	// visitors counts browsers, each of which has an address of its own.
 	visitors atomic.Int32
 	db       *store.DB
@@ -219,7 +221,12 @@ func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *site) serve(w http.ResponseWriter, r *http.Request, client netip.Addr) error {
 	return s.gate.ServeHTTP(w, r, gate.Arrival{ClientIP: client}, func(w http.ResponseWriter, r *http.Request) error {
 		s.served.Add(1)
-		_, err := fmt.Fprintf(w, "application: %s", r.URL.Path)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		s.body.Store(string(body))
+		_, err = fmt.Fprintf(w, "application: %s", r.URL.Path)
 		return err
 	})
 }
