@@ -67,6 +67,9 @@ func (m *remote) backup(path string, force bool) (out backedUp, err error) {
 		}
 		return backedUp{}, fmt.Errorf("%s: %w", path, err)
 	}
+	if boltstore.InUse(path) {
+		return backedUp{}, fmt.Errorf("%s is a store that a server has open; choose another name", path)
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".stepgate-backup-*") // mode 0600
 	if err != nil {
 		return backedUp{}, fmt.Errorf("back up: %w", err)

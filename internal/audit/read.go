@@ -17,17 +17,17 @@ type Marks map[Chain]uint64
 func merged(parts [][]Entry) []Entry {
 	var out []Entry
 	for {
-		first := -1
-		for i, part := range parts {
-			if len(part) > 0 && (first < 0 || part[0].Time.Before(parts[first][0].Time)) {
-				first = i
+		var first *[]Entry
+		for i := range parts {
+			if part := &parts[i]; len(*part) > 0 && (first == nil || (*part)[0].Time.Before((*first)[0].Time)) {
+				first = part
 			}
 		}
-		if first < 0 {
+		if first == nil {
 			return out
 		}
-		out = append(out, parts[first][0])
-		parts[first] = parts[first][1:]
+		out = append(out, (*first)[0])
+		*first = (*first)[1:]
 	}
 }
 

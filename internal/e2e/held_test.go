@@ -116,7 +116,7 @@ func TestHeldPaymentsInTwoTabs(t *testing.T) {
 	if !ok {
 		return
 	}
-	second := tab{first.Tab.Beside("second")}
+	second := tab{first.Beside("second")}
 	first.pay(d, "First Tab", "1.00")
 	first.Sees("What you entered is kept")
 	second.pay(d, "Second Tab", "2.00")

@@ -155,6 +155,8 @@ type request struct {
 	// heldID is the id of the request that waits for a challenge, or that this one is to repeat;
 	// held tells what became of it. Both are empty for most requests.
 	heldID, held string
+	// out takes the answer of the application. It stands here so that both are one allocation.
+	out responseWriter
 	// demanded is what the application asked for in place of an answer; nil for most requests.
 	demanded *policy.Requirement
 	// back is the document to go on with when the request that is to be repeated is gone.
@@ -325,7 +327,8 @@ func (g *Gate) identify(q *request) error {
 
 // answerOf takes the answer of the application to a request.
 func answerOf(q *request, d *policy.Decision) *responseWriter {
-	return &responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
+	q.out = responseWriter{ResponseWriter: q.w, private: d.Requirement() != nil || q.session != nil}
+	return &q.out
 }
 
 // forward hands the request on, under a watch when its connection may stay open. When the

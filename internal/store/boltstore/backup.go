@@ -8,6 +8,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 var keyCopied = []byte("copied")
@@ -50,6 +51,15 @@ func FinishCopy(path string, at time.Time) (err error) {
 		}
 		return tx.Bucket(bucketMeta).Put(keyCopied, stamp)
 	})
+}
+
+// InUse tells whether a process has the file at path open as a store.
+func InUse(path string) bool {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: time.Millisecond})
+	if err == nil {
+		_ = db.Close() // nothing was written
+	}
+	return errors.Is(err, bolterrors.ErrTimeout)
 }
 
 // CopiedAt is when the file was copied, if it is a copy that nobody has used yet; the zero time

@@ -87,6 +87,23 @@ func copiedAt(t *testing.T, s *boltstore.Store, want time.Time) {
 	}
 }
 
+func TestInUse(t *testing.T) {
+	path := file(t)
+	if boltstore.InUse(path) {
+		t.Error("a file that is not there is in use")
+	}
+	s := open(t, path, time.Now)
+	if !boltstore.InUse(path) {
+		t.Error("an open store is not in use")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if boltstore.InUse(path) {
+		t.Error("a closed store is in use")
+	}
+}
+
 // What is no store is no copy of one.
 func TestOtherFilesAreNoCopies(t *testing.T) {
 	for name, data := range map[string][]byte{"nothing": nil, "text": []byte("not found"), "zeros": make([]byte, 1<<16)} {
