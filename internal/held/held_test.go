@@ -131,13 +131,16 @@ func TestFewForEachUser(t *testing.T) {
 func TestReceivedAtOnce(t *testing.T) {
 	r := newRequests(t)
 	var readers []*io.PipeWriter
+	var all sync.WaitGroup
 	read := func(user string) {
 		in, out := io.Pipe()
 		readers = append(readers, out)
 		started := make(chan struct{})
-		go func() {
-			_, _ = r.Receive(t.Context(), Head{Owner: Owner{UserID: user}}, &announced{in, started, sync.Once{}}, -1, 10)
-		}()
+		all.Go(func() {
+			if _, err := r.Receive(t.Context(), Head{Owner: Owner{UserID: user}}, &announced{in, started, sync.Once{}}, -1, 10); err != nil {
+				t.Error(err)
+			}
+		})
 		<-started
 	}
 	one := func(user, family string) error {
@@ -158,6 +161,7 @@ func TestReceivedAtOnce(t *testing.T) {
 	for _, w := range readers {
 		_ = w.Close()
 	}
+	all.Wait()
 }
 
 // hooked is a store that does something before each change.
