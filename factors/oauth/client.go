@@ -120,7 +120,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 	case c.AuthURL != "":
 		return &endpoints{
 			issuer: c.Issuer, answerIssuer: c.Issuer, tellsAuthTime: true, userInfoURL: c.UserInfoURL,
-			keys:     oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), c.JWKSURL),
+			keys:     p.keysAt(c.JWKSURL),
 			Endpoint: oauth2.Endpoint{AuthURL: c.AuthURL, TokenURL: c.TokenURL, AuthStyle: p.authStyle(nil)},
 		}, nil
 	}
@@ -155,7 +155,7 @@ func (p *Provider) discover(ctx context.Context) (*endpoints, error) {
 	e := &endpoints{
 		Endpoint: found.Endpoint(), issuer: more.Issuer, answerIssuer: more.Issuer, answersIssuer: more.AnswersIssuer,
 		tellsAuthTime: c.Type == OIDC || slices.Contains(more.Claims, "auth_time"),
-		keys:          oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), more.JWKSURL),
+		keys:          p.keysAt(more.JWKSURL),
 	}
 	named := []string{e.AuthURL, e.TokenURL, more.JWKSURL}
 	if c.Type == OIDC && found.UserInfoEndpoint() != "" {

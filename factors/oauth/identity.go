@@ -253,6 +253,31 @@ func (p *Provider) limits(e *endpoints, a Attempt, i Identity, now time.Time) er
 	return nil
 }
 
+// remoteKeys are the keys that a provider publishes.
+type remoteKeys struct {
+	oidc.KeySet
+	// again reads the keys anew.
+	again func() oidc.KeySet
+}
+
+func (p *Provider) keysAt(url string) remoteKeys {
+	read := func() oidc.KeySet {
+		return oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), p.client), url)
+	}
+	return remoteKeys{read(), read}
+}
+
+// VerifySignature implements oidc.KeySet. The library shares one reading of the keys among all who
+// wait for it. One that began before the provider changed its keys does not have the key of a
+// token that was signed since, so a signature that fits none is tried once more.
+func (k remoteKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
+	payload, err := k.KeySet.VerifySignature(ctx, jwt)
+	if err == nil || errors.Unwrap(err) != nil {
+		return payload, err
+	}
+	return k.again().VerifySignature(ctx, jwt)
+}
+
 // keySet tells keys that cannot be read from a signature that is wrong.
 type keySet struct {
 	oidc.KeySet
