@@ -167,14 +167,16 @@ func checkSecret(db *store.DB) error {
 	ctx := context.Background()
 	mark := store.NewTable[string](db, metaPrefix, 1)
 	_, _, err := mark.Get(ctx, "secret")
-	switch {
-	case errors.Is(err, store.ErrNotFound):
+	if errors.Is(err, store.ErrNotFound) {
 		var c store.Change
-		if err := mark.Put(&c, "secret", "in use", time.Time{}); err != nil {
+		if err := mark.Insert(&c, "secret", "in use", time.Time{}); err != nil {
 			return err
 		}
-		return db.Apply(ctx, c)
-	case err != nil:
+		if err = db.Apply(ctx, c); errors.Is(err, store.ErrConflict) { // somebody else starts too
+			_, _, err = mark.Get(ctx, "secret")
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("the store was sealed with another secret; give that one as “secret” or among the previous ones: %w", err)
 	}
 	return nil
@@ -189,7 +191,7 @@ func (rt *runtime) run() {
 	rt.done.Go(func() { rt.queue.Run(ctx, nil) })
 	rt.done.Go(func() { rt.events.Run(ctx, nil) })
 	rt.done.Go(func() {
-		if err := rt.sessions.Run(ctx, nil); err != nil {
+		if err := rt.sessions.Run(ctx, nil, rt.warn); err != nil {
 			rt.logger.Error("follow sessions", zap.Error(err))
 		}
 	})

@@ -96,7 +96,8 @@ func (m *Manager) SetLimits(l Limits) { m.limits.Store(&l) }
 // is none that is live, and wraps store.ErrUnavailable when it cannot be told.
 func (m *Manager) Lookup(ctx context.Context, cookie string) (*Session, error) {
 	now := m.db.Now()
-	if e, ok := m.cache.get(cookie); ok && now.Sub(e.loadedAt) < maxStale {
+	// An entry from the future tells that the clock was set back, and not how old it is.
+	if e, ok := m.cache.get(cookie); ok && now.Sub(e.loadedAt) < maxStale && !now.Before(e.loadedAt) {
 		if !m.live(e.session, now) {
 			return nil, store.ErrNotFound
 		}

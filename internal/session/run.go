@@ -34,8 +34,9 @@ func (c *cache) recent(s *Session) {
 }
 
 // Run keeps the cache in step with changes made elsewhere and writes times of last access,
-// until ctx is done. tick is called for the time between flushes; nil means a real ticker.
-func (m *Manager) Run(ctx context.Context, tick <-chan time.Time) error {
+// until ctx is done or the store is closed. tick tells when to write; nil means a real ticker.
+// warn takes why times could not be written: they are tried again, and changes are followed on.
+func (m *Manager) Run(ctx context.Context, tick <-chan time.Time, warn func(msg string, err error)) error {
 	changes, err := m.db.Store().Watch(ctx, "s/")
 	if err != nil {
 		return fmt.Errorf("watch sessions: %w", err)
@@ -59,8 +60,8 @@ func (m *Manager) Run(ctx context.Context, tick <-chan time.Time) error {
 				m.cache.dropSession(strings.TrimPrefix(e.Key, "s/"))
 			}
 		case <-tick:
-			if err := m.Flush(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				return err
+			if err := m.Flush(ctx); err != nil && ctx.Err() == nil {
+				warn("write times of last access, to be tried again", err)
 			}
 		}
 	}
