@@ -137,9 +137,12 @@ type identity struct {
 }
 
 // identityOf returns the headers of the session of a request for its host, signing a new assertion when the
-// last one is half over.
+// last one is half over; nil for an anonymous visitor.
 func (g *Gate) identityOf(q *request) (*identity, error) {
 	s, host, now := q.session, q.host.name, q.now
+	if s == nil {
+		return nil, nil
+	}
 	known, _ := s.Memo.Load().([]*identity)
 	for _, id := range known {
 		if id.host == host && now.Sub(id.signedAt) < assertionReuse && !now.Before(id.signedAt) {
@@ -186,6 +189,9 @@ func header(values ...string) []string {
 
 // set puts the headers of a session into a request. rebuild has taken all others out.
 func (id *identity) set(h http.Header) {
+	if id == nil {
+		return
+	}
 	h["Remote-User"] = id.user
 	if id.email != nil {
 		h["Remote-Email"] = id.email

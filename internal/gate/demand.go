@@ -19,9 +19,9 @@ const requireHeader = "Stepgate-Require"
 // maxAsked bounds what is read of an application's demand, in bytes.
 const maxAsked = 2 << 10
 
-// demand is a step-up that an application asks for by its answer, which is then withheld. The
-// zero value stands for one that cannot be read.
+// demand is a step-up that an application asks for by its answer, which is then withheld.
 type demand struct {
+	// required is nil for a demand that cannot be read; err tells why.
 	required *policy.Requirement
 	err      error
 }
@@ -125,7 +125,7 @@ func (g *Gate) mayHold(q *request) bool {
 func (g *Gate) demand(q *request, d *policy.Decision, asked *demand, form *held.Copy) {
 	own(q.w)
 	clearAnswer(q.w.Header())
-	if asked.err != nil {
+	if asked.required == nil {
 		g.Log(q.r.Context(), "the application asked for a step-up that cannot be read", asked.err, "host", q.host.name, "path", q.target.path)
 		g.fail(q, http.StatusBadGateway, "unreadable_step_up", "The application asked for a further proof of identity in a form that cannot be read. Its operator finds the reason in the log.")
 		return

@@ -215,15 +215,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request, a Arrival, next
 		g.answer(q, &d)
 		return nil
 	}
-	if !g.send(q) {
-		return nil
-	}
-	seen := g.observe(q, &d)
-	if err := g.identify(q); err != nil {
+	who, err := g.identityOf(q)
+	if err != nil {
 		g.Log(r.Context(), "sign an assertion", err)
 		g.fail(q, http.StatusServiceUnavailable, "assertion_unavailable", "the assertion could not be signed")
 		return nil
 	}
+	if !g.send(q) {
+		return nil
+	}
+	seen := g.observe(q, &d)
+	who.set(q.r.Header)
 	id := ""
 	if seen != nil {
 		id = g.requestID()
@@ -310,19 +312,6 @@ func (e *Engine) Visitor(r *http.Request, cookies []string) (*session.Session, e
 		return nil, nil
 	}
 	return s, err
-}
-
-// identify sets what the upstream learns about the visitor.
-func (g *Gate) identify(q *request) error {
-	if q.session == nil {
-		return nil
-	}
-	id, err := g.identityOf(q)
-	if err != nil {
-		return err
-	}
-	id.set(q.r.Header)
-	return nil
 }
 
 // answerOf takes the answer of the application to a request.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/stepgate/stepgate/factors"
 	"github.com/stepgate/stepgate/internal/held"
@@ -570,4 +573,28 @@ func FuzzHeldBody(f *testing.F) {
 			t.Errorf("%q became %q: %v", body, got, err)
 		}
 	})
+}
+
+// brokenSigner cannot sign.
+type brokenSigner struct{}
+
+func (brokenSigner) Sign([]byte) (*jose.JSONWebSignature, error) {
+	return nil, errors.New("no key")
+}
+
+func (brokenSigner) Options() jose.SignerOptions { return jose.SignerOptions{} }
+
+// A form that cannot be sent on, because nobody can be named to the application, waits on.
+func TestHeldWaitsWhileNothingCanBeSigned(t *testing.T) {
+	y := newYard(t)
+	cookie := y.signIn(factors.Password)
+	id := y.hold(sent(cookie, "/admin/pay", "text/x", "kept"))
+	cookie = y.proven(cookie)
+	signer := y.Signer
+	y.Signer = &Signer{signer: brokenSigner{}}
+	y.blocked(http.StatusServiceUnavailable, marker(cookie, "/admin/pay", id))
+	y.Signer = signer
+	if got := bodyOf(t, y.forwarded(marker(cookie, "/admin/pay", id))); got != "kept" {
+		t.Error(got)
+	}
 }
