@@ -387,7 +387,7 @@ func TestNumbersOfErrors(t *testing.T) {
 		body   string
 		tries  int
 	}{
-		{"twilio", twilioFor(t, s.URL, nil), 400, `{"code":21211,"message":"Invalid 'To' Phone Number: +4420794XXXX","more_info":"https://www.twilio.com/docs/errors/21211","status":400}`, 1},
+		{"twilio", twilioFor(t, s.URL, nil), 400, `{"code":21211,"message":"Invalid 'To' Phone Number: +442079460000","more_info":"https://www.twilio.com/docs/errors/21211","status":400}`, 1},
 		{"twilio", twilioFor(t, s.URL, nil), 403, `{"code":21408,"status":403}`, 1},
 		{"twilio", twilioFor(t, s.URL, nil), 400, `{"code":21610,"status":400}`, 1},
 		{"twilio", twilioFor(t, s.URL, nil), 400, `{"code":63024,"status":400}`, 1},
