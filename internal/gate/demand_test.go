@@ -218,3 +218,26 @@ func TestGateBehindAGate(t *testing.T) {
 type unwrapping struct{ http.ResponseWriter }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+// Copies for applications are counted by user: more sessions make no more of them.
+func TestCopiesAreCountedByUser(t *testing.T) {
+	y := newYard(t)
+	cookies := []string{y.signIn(factors.Password), y.signIn(factors.Password)}
+	form := func(n int) *http.Request { return sent(cookies[n%2], "/pay", "text/x", "to=tulip") }
+	under, held := 1, 0
+	y.respond = func(w http.ResponseWriter, _ *http.Request) {
+		if under < 5 { // one within the other, so that all are under way at once
+			under++
+			if strings.Contains(y.pass(form(under)).Header().Get("Location"), "flow=FLOW-") {
+				held++
+			}
+		}
+		w.Header().Set(requireHeader, "mfa")
+	}
+	if strings.Contains(y.pass(form(1)).Header().Get("Location"), "flow=FLOW-") {
+		held++
+	}
+	if under != 5 || held != 4 {
+		t.Errorf("%d forms of one user under way, %d of them kept", under, held)
+	}
+}
