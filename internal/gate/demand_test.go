@@ -219,6 +219,19 @@ type unwrapping struct{ http.ResponseWriter }
 
 func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
+// An answer that says nothing but the header asks too, and one that says nothing but a cookie sets
+// none of ours.
+func TestAnswersWithoutABody(t *testing.T) {
+	y := newYard(t)
+	cookie := y.signIn(factors.Password)
+	y.respond = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(requireHeader, "mfa") }
+	y.withheld(http.StatusSeeOther, req("GET", "/page", append(with(cookie), "Sec-Fetch-Mode", "navigate")...))
+	y.respond = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Set-Cookie", cookieName+"=evil") }
+	if w := y.pass(req("GET", "/page", with(cookie)...)); w.Code != 200 || w.Header().Get("Set-Cookie") != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
 // Copies for applications are counted by user: more sessions make no more of them.
 func TestCopiesAreCountedByUser(t *testing.T) {
 	y := newYard(t)

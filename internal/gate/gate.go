@@ -330,6 +330,9 @@ func (g *Gate) forward(q *request, d *policy.Decision, next Next) error {
 		defer form.Release()
 	}
 	err := g.hand(w, q, next)
+	if err == nil && !w.withholds(http.StatusOK) {
+		w.first() // an answer without a body, of which nobody said anything, is sent by the server
+	}
 	if w.withheld == nil {
 		return err
 	}

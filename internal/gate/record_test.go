@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -137,7 +138,7 @@ default: {require: signed_in}
 	var told Verdict
 	r := req("GET", "/a%2Fb", append(with(y.signIn(factors.Password)), "X-Beta", "on")...)
 	arrival := Arrival{ClientIP: netip.MustParseAddr("2001:db8::1"), OriginalURI: "/page?x=1", Judged: func(v Verdict) { told = v }}
-	if err := y.ServeHTTP(nil, r, arrival, func(http.ResponseWriter, *http.Request) error { return nil }); err != nil {
+	if err := y.ServeHTTP(httptest.NewRecorder(), r, arrival, func(http.ResponseWriter, *http.Request) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Close(); err != nil {

@@ -93,6 +93,7 @@ func (w *responseWriter) FlushError() error {
 
 // Hijack hands the connection over; the header of a 101 has been corrected by then.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.sent = true
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
